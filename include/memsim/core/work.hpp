@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The work ledger: what was done, counted and never timed.
+///
+/// Every mechanism adds the primitives that it performed. What they cost is a question for a price
+/// list, which may be asked of one ledger as often as one likes.
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <memsim/core/statistics.hpp>
+
+namespace memsim {
+
+/// Counts of primitive operations. Adding two ledgers adds their counts.
+struct work {
+  std::uint64_t pages_zeroed = 0;
+  std::uint64_t pages_scanned = 0;
+  std::uint64_t list_insertions = 0;
+  std::uint64_t list_removals = 0;
+  std::uint64_t blocks_split = 0;
+  std::uint64_t blocks_merged = 0;
+  std::uint64_t pcp_refills = 0;
+  std::uint64_t pcp_drains = 0;
+  std::uint64_t zone_lock_acquisitions = 0;
+
+  work& operator+=(const work& other);
+  friend bool operator==(const work&, const work&) = default;
+};
+
+inline constexpr std::array work_statistics{
+    statistic<work>{"pages_zeroed", "pages", "frames filled with zeroes for __GFP_ZERO",
+                    &work::pages_zeroed},
+    statistic<work>{"pages_scanned", "pages",
+                    "frames looked at to judge or move the free blocks of a pageblock",
+                    &work::pages_scanned},
+    statistic<work>{"list_insertions", "blocks", "blocks put on a free list",
+                    &work::list_insertions},
+    statistic<work>{"list_removals", "blocks", "blocks taken off a free list",
+                    &work::list_removals},
+    statistic<work>{"blocks_split", "splits", "halvings of a free block", &work::blocks_split},
+    statistic<work>{"blocks_merged", "merges", "unions of two free buddies",
+                    &work::blocks_merged},
+    statistic<work>{"pcp_refills", "events", "refills of an empty per-CPU list",
+                    &work::pcp_refills},
+    statistic<work>{"pcp_drains", "events", "bulk frees from a per-CPU page set",
+                    &work::pcp_drains},
+    statistic<work>{"zone_lock_acquisitions", "events", "times a zone lock was taken",
+                    &work::zone_lock_acquisitions},
+};
+
+[[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {
+  return values_of(ledger, work_statistics);
+}
+
+}  // namespace memsim
