@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The whole state of a page allocator as plain data: what a recording's snapshot holds, what a
+/// captured machine is turned into, and what two allocators are compared by.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <memsim/alloc/migratetype.hpp>
+#include <memsim/alloc/zone.hpp>
+#include <memsim/core/types.hpp>
+#include <memsim/frames/zones.hpp>
+
+namespace memsim {
+
+/// A block on a per-CPU list. The type matters where kernel_profile::pcp_notes_migratetype is on.
+struct pcp_entry {
+  pfn block{};
+  migratetype type{};
+
+  friend bool operator==(const pcp_entry&, const pcp_entry&) = default;
+};
+
+/// One CPU's page set of a zone; the fields are those of per_cpu_pages.
+struct pcp_state {
+  std::uint32_t count = 0;
+  std::uint32_t high = 0;
+  std::uint32_t batch = 0;
+  std::uint32_t free_factor = 0;
+  std::uint32_t high_min = 0;
+  std::uint32_t high_max = 0;
+  std::uint32_t alloc_factor = 0;
+  std::uint32_t free_count = 0;
+  bool previous_free_high_order = false;
+  bool free_high_batch = true;
+  std::int32_t pending_free = 0;
+  std::int32_t pending_cma = 0;
+  std::array<std::vector<pcp_entry>, pcp_lists> lists{};  ///< head first
+
+  friend bool operator==(const pcp_state&, const pcp_state&) = default;
+};
+
+/// A zone. Its frames are free (on a list), on a per-CPU list, or in use.
+struct zone_state {
+  zone_extent extent{};
+  watermarks marks{};
+  std::uint64_t boost = 0;
+  lowmem_reserves reserve{};
+  std::int64_t free_pages = 0;
+  std::int64_t free_cma = 0;
+  std::uint32_t counter_threshold = 0;
+  std::uint64_t reserved_highatomic = 0;
+  std::uint64_t free_highatomic = 0;
+  bool boosted = false;
+  bool reclaim_active = false;
+  bool below_high = false;
+
+  std::vector<pcp_state> cpus{};
+  /// Free blocks by order and list, head first.
+  std::array<std::array<std::vector<pfn>, migratetypes>, page_orders> free_lists{};
+  /// The type of every pageblock from the one that holds the zone's first frame; none: a hole.
+  std::vector<std::optional<migratetype>> pageblocks{};
+  /// Frames in use that count as movable when a pageblock is judged, ascending.
+  std::vector<pfn> movable_in_use{};
+
+  friend bool operator==(const zone_state&, const zone_state&) = default;
+};
+
+/// Frames lent to movable pages that can be claimed as one range.
+struct cma_area {
+  pfn base{};
+  frame_count count = 0;
+
+  [[nodiscard]] pfn end() const { return base + count; }
+  friend bool operator==(const cma_area&, const cma_area&) = default;
+};
+
+[[nodiscard]] std::string to_text(const cma_area&);
+
+struct allocator_state {
+  std::vector<zone_state> zones{};  ///< in ascending address order
+  std::vector<cma_area> cma_areas{};
+
+  friend bool operator==(const allocator_state&, const allocator_state&) = default;
+};
+
+}  // namespace memsim

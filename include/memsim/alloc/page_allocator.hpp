@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The page allocator: decides which frame a request gets, as Linux does.
+///
+///     page_allocator memory{{.memory = memory_map::x86_64(16_GiB)}};
+///     context ctx;
+///     const auto block = memory.alloc(ctx, order{0}, gfp_highuser_movable);
+///     if (!block) fmt::print("{}\n", block.error());
+///     else memory.free(ctx, *block, order{0});
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <memsim/alloc/allocator_state.hpp>
+#include <memsim/alloc/gfp.hpp>
+#include <memsim/alloc/kernel_profile.hpp>
+#include <memsim/alloc/tuning.hpp>
+#include <memsim/alloc/zone.hpp>
+#include <memsim/core/context.hpp>
+#include <memsim/core/digest.hpp>
+#include <memsim/core/error.hpp>
+#include <memsim/core/statistics.hpp>
+#include <memsim/frames/frame_table.hpp>
+#include <memsim/frames/memory_map.hpp>
+
+namespace memsim {
+
+class allocation_gate;
+class allocator_observer;
+
+/// A machine's memory as it boots: everything free and movable.
+struct page_allocator_config {
+  memory_map memory;
+  kernel_profile profile = linux_6_12;
+  unsigned cpus = 1;                  ///< 1 to 4096
+  frame_count movable_zone = 0;       ///< frames at the top that become ZONE_MOVABLE
+  std::vector<cma_area> cma_areas{};  ///< pageblock-aligned, disjoint, each within one zone
+  tuning settings{};
+};
+
+/// Events since the allocator was made.
+struct allocator_counts {
+  std::uint64_t allocations = 0;
+  std::uint64_t failed_allocations = 0;
+  std::uint64_t frees = 0;
+  std::uint64_t pages_allocated = 0;
+  std::uint64_t pages_freed = 0;
+  std::uint64_t fallbacks = 0;
+  std::uint64_t pageblocks_converted = 0;
+  std::uint64_t highatomic_blocks_reserved = 0;
+  std::uint64_t watermark_boosts = 0;
+  std::uint64_t kswapd_wakeups = 0;
+
+  friend bool operator==(const allocator_counts&, const allocator_counts&) = default;
+};
+
+class page_allocator {
+ public:
+  /// Boots.
+  /// \throws usage_error if the configuration is out of range; the message names the field
+  explicit page_allocator(const page_allocator_config& config);
+
+  /// Takes up from a recorded state.
+  /// \return errc::inconsistent if the state contradicts itself: a block in two places, a block
+  ///         outside its zone, lists that do not add up to the counters
+  [[nodiscard]] static std::expected<page_allocator, error> restore(
+      const allocator_state& state, const kernel_profile& profile, const tuning& settings = {});
+
+  /// A copy is a fork of the memory: the same state, observed and gated by nobody.
+  page_allocator(const page_allocator&);
+  page_allocator& operator=(const page_allocator&);
+  page_allocator(page_allocator&&) noexcept;
+  page_allocator& operator=(page_allocator&&) noexcept;
+  ~page_allocator();
+
+  /// Takes a block of 2^order frames.
+  ///
+  /// Nothing is reclaimed or compacted yet: a request that may reclaim fails where the kernel
+  /// would start to. A failed request is not free of side effects, as in the kernel: refills,
+  /// fallback conversions and boosts in the zones that were tried remain.
+  ///
+  /// \return errc::no_memory; errc::injected if a gate refused
+  /// \throws usage_error if `size` is above max_page_order, `ctx.cpu` is not a CPU of the machine,
+  ///         or `flags` asks for both mobilities
+  [[nodiscard]] std::expected<pfn, error> alloc(context& ctx, order size, gfp flags);
+
+  /// Gives back a block that alloc() returned.
+  /// \throws usage_error if no block of exactly this order is allocated at `block`: it is free
+  ///         already, has another order, is not memory; nothing has changed then
+  void free(context& ctx, pfn block, order size);
+
+  /// Empties one CPU's page sets of every zone into the free lists.
+  void drain(context& ctx, cpu_id cpu);
+  /// Empties the page sets of every CPU.
+  void drain_all(context& ctx);
+
+  /// Makes frames that are in use since before the allocator a block that can be freed.
+  /// \throws usage_error if one of them is not memory or is part of another block
+  void adopt(pfn block, order size);
+
+  /// Whether a frame in use counts as movable (on an LRU list, or movable by its driver) when its
+  /// pageblock is judged; freeing the block that it heads clears this.
+  /// \throws usage_error if the frame is free, on a per-CPU list, or not memory
+  void set_movable(pfn frame, rule movable);
+
+  [[nodiscard]] const kernel_profile& profile() const { return profile_; }
+  [[nodiscard]] const tuning& settings() const { return settings_; }
+  [[nodiscard]] const memory_map& memory() const { return memory_; }
+  [[nodiscard]] unsigned cpus() const { return cpus_; }
+  /// Zones with memory, in ascending address order.
+  [[nodiscard]] std::span<const zone> zones() const { return zones_; }
+  [[nodiscard]] const frame_table& frames() const { return frames_; }
+  [[nodiscard]] std::span<const cma_area> cma_areas() const { return cma_areas_; }
+
+  /// The type of the pageblock that holds the frame; `frame` below frames().end().
+  [[nodiscard]] migratetype pageblock_type(pfn frame) const;
+  /// Free blocks of one list, head first.
+  [[nodiscard]] std::vector<pfn> free_list(const zone& z, order size, migratetype type) const;
+
+  /// The whole state as plain data: restore() of it is an equal allocator.
+  [[nodiscard]] allocator_state state() const;
+  /// A digest of everything that bears on future decisions.
+  [[nodiscard]] digest state_digest() const;
+
+  [[nodiscard]] const allocator_counts& counts() const { return counts_; }
+  [[nodiscard]] std::vector<statistic_value> statistics() const;
+
+  /// Adds a listener, which must outlive the allocator or be removed.
+  void add_observer(allocator_observer&);
+  void remove_observer(allocator_observer&);
+  /// Sets or, with nullptr, removes the gate, which must outlive the allocator.
+  void set_gate(allocation_gate*);
+
+ private:
+};
+
+}  // namespace memsim

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// A list of blocks as a growing ring: both ends in a few instructions, no per-frame memory touched.
+
+#include <cstdint>
+#include <vector>
+
+#include <memsim/alloc/migratetype.hpp>
+
+namespace memsim::detail {
+
+/// A frame number and a migratetype in one word.
+class packed_page {
+ public:
+  constexpr packed_page() = default;
+  constexpr packed_page(std::uint32_t frame, migratetype type)
+      : word_{std::uint64_t{frame} << 3 | static_cast<unsigned>(type)} {}
+
+  [[nodiscard]] constexpr std::uint32_t frame() const {
+    return static_cast<std::uint32_t>(word_ >> 3);
+  }
+  [[nodiscard]] constexpr migratetype type() const { return static_cast<migratetype>(word_ & 7); }
+  friend constexpr bool operator==(packed_page, packed_page) = default;
+
+ private:
+  std::uint64_t word_ = 0;
+};
+
+/// A double-ended queue of pages; index 0 is the head.
+class page_ring {
+ public:
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] packed_page operator[](std::uint32_t i) const {
+    return slots_[(head_ + i) & mask()];
+  }
+
+  void push_front(packed_page page) {
+    if (size_ == slots_.size()) grow();
+    head_ = (head_ - 1) & mask();
+    slots_[head_] = page;
+    ++size_;
+  }
+  void push_back(packed_page page) {
+    if (size_ == slots_.size()) grow();
+    slots_[(head_ + size_) & mask()] = page;
+    ++size_;
+  }
+  packed_page pop_front() {
+    const auto page = slots_[head_];
+    head_ = (head_ + 1) & mask();
+    --size_;
+    return page;
+  }
+  packed_page pop_back() {
+    --size_;
+    return slots_[(head_ + size_) & mask()];
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(slots_.size()) - 1; }
+  void grow();
+
+  std::vector<packed_page> slots_;  // a power of two, or none
+  std::uint32_t head_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace memsim::detail

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// What is known of every frame, as a structure of arrays indexed by frame number.
+///
+/// | column       | bytes         | says                                                          |
+/// |--------------|---------------|---------------------------------------------------------------|
+/// | marks        | 1 a frame     | the block of order 0 to 8 that begins here, if any            |
+/// | links        | 8 a frame     | its neighbours on a free list, while it is free               |
+/// | block marks  | 1 a pageblock | the block of order 9 or 10 that begins here, if any           |
+/// | block links  | 8 a pageblock | its neighbours on a free list, while it is free               |
+/// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), and whether the |
+/// |              |               | marks of the pageblock were ever written                      |
+///
+/// Nine bytes a frame, of which the eight of a link are touched only by a frame that once was the
+/// head of a free block. Zero is valid everywhere, so that frames never used cost nothing: a
+/// pristine terabyte of order-10 blocks lives in the pageblock columns alone.
+
+#include <cstdint>
+#include <string>
+
+#include <memsim/core/types.hpp>
+#include <memsim/frames/lazy_array.hpp>
+
+namespace memsim {
+
+/// What a frame is the first frame of.
+enum class frame_use : unsigned char {
+  none,       ///< inside a block, in use since before the allocator, or not memory at all
+  free,       ///< a block on a free list
+  allocated,  ///< a block handed out
+  per_cpu,    ///< a block on a per-CPU list
+};
+
+[[nodiscard]] std::string to_text(frame_use);
+
+/// One byte: the use and order of the block that begins at a frame.
+///
+/// Free blocks also carry the number of the list that they are on. A frame in use may be flagged
+/// movable: on an LRU list, or movable by its driver.
+class frame_mark {
+ public:
+  constexpr frame_mark() = default;
+  constexpr explicit frame_mark(std::uint8_t bits) : bits_{bits} {}
+
+  [[nodiscard]] static constexpr frame_mark free(unsigned order, unsigned list) {
+    return frame_mark(static_cast<std::uint8_t>(free_bit | order << 3 | list));
+  }
+  [[nodiscard]] static constexpr frame_mark allocated(unsigned order) {
+    return frame_mark(static_cast<std::uint8_t>(allocated_bit | order));
+  }
+  [[nodiscard]] static constexpr frame_mark per_cpu(unsigned order) {
+    return frame_mark(static_cast<std::uint8_t>(per_cpu_bit | order));
+  }
+
+  [[nodiscard]] constexpr std::uint8_t bits() const { return bits_; }
+  [[nodiscard]] constexpr frame_use use() const {
+    if (bits_ & free_bit) return frame_use::free;
+    if (bits_ & allocated_bit) return frame_use::allocated;
+    return bits_ & per_cpu_bit ? frame_use::per_cpu : frame_use::none;
+  }
+  /// The order of the block; 0 where none begins.
+  [[nodiscard]] constexpr unsigned order() const {
+    return bits_ & free_bit ? bits_ >> 3 & 0xf : bits_ & 0xf;
+  }
+  /// The list of a free block.
+  [[nodiscard]] constexpr unsigned list() const { return bits_ & 7; }
+  [[nodiscard]] constexpr bool movable() const { return !(bits_ & free_bit) && bits_ & movable_bit; }
+
+  [[nodiscard]] constexpr bool is_free(unsigned order) const {
+    return bits_ >> 3 == (free_bit >> 3 | order);
+  }
+  [[nodiscard]] constexpr bool is_allocated(unsigned order) const {
+    return (bits_ & ~movable_bit) == (allocated_bit | order);
+  }
+  /// The same mark with the movable flag set or clear; not for free blocks.
+  [[nodiscard]] constexpr frame_mark with_movable(bool movable) const {
+    return frame_mark(
+        static_cast<std::uint8_t>(movable ? bits_ | movable_bit : bits_ & ~movable_bit));
+  }
+
+  friend constexpr bool operator==(frame_mark, frame_mark) = default;
+
+ private:
+  static constexpr unsigned free_bit = 0x80;  // then 4 bits of order, 3 of list
+  static constexpr unsigned movable_bit = 0x40;
+  static constexpr unsigned allocated_bit = 0x20;
+  static constexpr unsigned per_cpu_bit = 0x10;
+
+  std::uint8_t bits_ = 0;
+};
+
+static_assert(sizeof(frame_mark) == 1);
+
+namespace detail {
+
+/// Neighbours on a circular list, by node number.
+struct frame_link {
+  std::uint32_t next = 0;
+  std::uint32_t previous = 0;
+};
+
+/// Puts `node` between `position` and what follows it.
+inline void link_after(frame_link* links, std::uint32_t position, std::uint32_t node) {
+  const std::uint32_t next = links[position].next;
+  links[node] = {next, position};
+  links[next].previous = node;
+  links[position].next = node;
+}
+
+/// Takes `node` out of its list; its own link is left as it is.
+inline void unlink(frame_link* links, std::uint32_t node) {
+  const auto [next, previous] = links[node];
+  links[next].previous = previous;
+  links[previous].next = next;
+}
+
+}  // namespace detail
+
+/// The columns, and the list heads that close each free list into a ring.
+///
+/// Copying a table copies what was touched: it forks an experiment.
+class frame_table {
+ public:
+  /// Nodes of a link column: its frames (or pageblocks) first, then its list heads.
+  using node = std::uint32_t;
+
+  /// \param end    one past the last frame, at most max_frame_end
+  /// \param lists  free lists for blocks below pageblock order; there are as many more for blocks
+  ///               of pageblock order and above
+  /// \throws usage_error if `end` is 0 or above max_frame_end
+  frame_table(pfn end, unsigned lists);
+
+  frame_table(const frame_table& other);
+  frame_table& operator=(const frame_table& other);
+  frame_table(frame_table&&) noexcept = default;
+  frame_table& operator=(frame_table&&) noexcept = default;
+  ~frame_table() = default;
+
+  /// One past the last frame.
+  [[nodiscard]] pfn end() const { return pfn{frames_}; }
+  /// Pageblocks up to end(), the last one perhaps partial.
+  [[nodiscard]] std::uint32_t pageblocks() const { return blocks_; }
+
+  /// The mark of the block that begins at `frame`, whatever its order; `frame` below end().
+  [[nodiscard]] frame_mark mark_at(pfn frame) const {
+    const auto index = static_cast<node>(frame.value());
+    if (index % pageblock_frames == 0) {
+      if (const auto mark = block_marks_[index / pageblock_frames]; mark != frame_mark{}) {
+        return mark;
+      }
+    }
+    return marks_[index];
+  }
+
+  /// The mark of a block of `order` that begins, or would begin, at `index`.
+  [[nodiscard]] frame_mark& mark(node index, unsigned order) {
+    return order < pageblock_order.value() ? marks_[index] : block_marks_[index / pageblock_frames];
+  }
+  [[nodiscard]] frame_mark mark(node index, unsigned order) const {
+    return order < pageblock_order.value() ? marks_[index] : block_marks_[index / pageblock_frames];
+  }
+
+  /// The allocator's three bits for a pageblock; 0 until set.
+  [[nodiscard]] unsigned tag(node block) const { return block_tags_[block] & tag_mask; }
+  void set_tag(node block, unsigned tag) {
+    block_tags_[block] = static_cast<std::uint8_t>((block_tags_[block] & ~tag_mask) | tag);
+  }
+
+  /// Whether any mark below pageblock order was ever written in the pageblock. Who writes one says
+  /// so with touch(), once a pageblock at least; the rest of the pageblock need not be looked at.
+  [[nodiscard]] bool touched(node block) const { return block_tags_[block] & touched_bit; }
+  void touch(node block) { block_tags_[block] |= touched_bit; }
+
+  /// The list node of a block, and the head of list number `list`, for its column.
+  [[nodiscard]] static node node_of(node index, unsigned order) {
+    return order < pageblock_order.value() ? index
+                                           : static_cast<node>(index / pageblock_frames);
+  }
+  [[nodiscard]] node head_of(unsigned list, unsigned order) const {
+    return (order < pageblock_order.value() ? frames_ : blocks_) + list;
+  }
+  [[nodiscard]] detail::frame_link* links(unsigned order) {
+    return order < pageblock_order.value() ? links_.data() : block_links_.data();
+  }
+  [[nodiscard]] const detail::frame_link* links(unsigned order) const {
+    return order < pageblock_order.value() ? links_.data() : block_links_.data();
+  }
+
+  /// The marks column, for scans of a pageblock and for prefetching.
+  [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
+
+  /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
+  static constexpr double bytes_per_frame =
+      sizeof(frame_mark) + sizeof(detail::frame_link) +
+      double(sizeof(frame_mark) + sizeof(detail::frame_link) + 1) / double(pageblock_frames);
+
+ private:
+  static constexpr std::uint8_t tag_mask = 0x07;
+  static constexpr std::uint8_t touched_bit = 0x08;
+
+  node frames_;
+  node blocks_;
+  unsigned lists_;
+  detail::lazy_array<frame_mark> marks_;
+  detail::lazy_array<detail::frame_link> links_;
+  detail::lazy_array<frame_mark> block_marks_;
+  detail::lazy_array<detail::frame_link> block_links_;
+  detail::lazy_array<std::uint8_t> block_tags_;
+};
+
+static_assert(frame_table::bytes_per_frame <= 10);
+
+}  // namespace memsim

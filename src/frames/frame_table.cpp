@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memsim/frames/frame_table.hpp>
+
+#include <algorithm>
+
+#include <memsim/core/error.hpp>
+#include <memsim/frames/memory_map.hpp>
+
+namespace memsim {
+namespace {
+
+frame_table::node checked_end(pfn end) {
+  if (end == pfn{0} || end > max_frame_end) {
+    throw_usage("a frame table ends at frame {}: allowed are 1 to {}", end, max_frame_end);
+  }
+  return static_cast<frame_table::node>(end.value());
+}
+
+template <class T>
+void copy_range(const detail::lazy_array<T>& from, detail::lazy_array<T>& to, std::size_t first,
+                std::size_t count) {
+  std::copy_n(from.data() + first, count, to.data() + first);
+}
+
+// A list whose head points at itself is empty.
+void close_rings(detail::lazy_array<detail::frame_link>& links, frame_table::node first,
+                 unsigned lists) {
+  for (unsigned i = 0; i < lists; ++i) links[first + i] = {first + i, first + i};
+}
+
+}  // namespace
+
+std::string to_text(frame_use use) {
+  static constexpr const char* names[] = {"none", "free", "allocated", "per-CPU"};
+  return names[static_cast<unsigned>(use)];
+}
+
+frame_table::frame_table(pfn end, unsigned lists)
+    : frames_{checked_end(end)},
+      blocks_{static_cast<node>((end.value() + pageblock_frames - 1) / pageblock_frames)},
+      lists_{lists},
+      marks_{blocks_ * pageblock_frames},
+      links_{frames_ + lists},
+      block_marks_{blocks_},
+      block_links_{blocks_ + lists},
+      block_tags_{blocks_} {
+  close_rings(links_, frames_, lists);
+  close_rings(block_links_, blocks_, lists);
+}
+
+frame_table::frame_table(const frame_table& other) : frame_table{other.end(), other.lists_} {
+  copy_range(other.block_marks_, block_marks_, 0, blocks_);
+  copy_range(other.block_links_, block_links_, 0, blocks_ + lists_);
+  copy_range(other.block_tags_, block_tags_, 0, blocks_);
+  copy_range(other.links_, links_, frames_, lists_);
+  for (node block = 0; block < blocks_; ++block) {
+    if (!touched(block)) continue;
+    const node first = block * static_cast<node>(pageblock_frames);
+    const node count = std::min<node>(pageblock_frames, frames_ - first);
+    copy_range(other.marks_, marks_, first, count);
+    copy_range(other.links_, links_, first, count);
+  }
+}
+
+frame_table& frame_table::operator=(const frame_table& other) {
+  if (this != &other) *this = frame_table{other};
+  return *this;
+}
+
+}  // namespace memsim
