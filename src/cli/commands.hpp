@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The commands of the memsim program, one source file each.
+
+namespace CLI {
+class App;
+}
+
+namespace memsim::cli {
+
+/// Exit codes that all commands share.
+enum exit_code : int {
+  success = 0,
+  difference = 1,  ///< the command ran, and what it compares is not equal
+  bad_input = 2,   ///< a file or an option is unusable; the message says which and why
+};
+
+/// Adds a command to the program; its callback sets `outcome` to the exit code.
+// void add_verify(CLI::App& app, int& outcome);
+
+}  // namespace memsim::cli
