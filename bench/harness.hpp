@@ -14,8 +14,13 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <span>
 #include <utility>
-#include <vector>
+
+#include <sys/mman.h>
 
 #include <memsim/core/types.hpp>
 
@@ -83,6 +88,31 @@ std::uint64_t get(Allocator& memory, unsigned order) {
   return frame == no_block ? no_block : pack(frame, order);
 }
 
+/// Words for blocks in use, all no_block, in huge pages if the host has them: the fewer TLB entries
+/// the harness needs, the more are left to the allocator.
+class slot_array {
+ public:
+  explicit slot_array(std::size_t size) : size_{size} {
+    constexpr std::size_t huge_page = 2 << 20;
+    const std::size_t bytes =
+        (size * sizeof(std::uint64_t) + huge_page - 1) / huge_page * huge_page;
+    words_.reset(static_cast<std::uint64_t*>(std::aligned_alloc(huge_page, bytes)));
+    if (!words_) throw std::bad_alloc{};
+    madvise(words_.get(), bytes, MADV_HUGEPAGE);
+    std::uninitialized_fill_n(words_.get(), size, no_block);
+  }
+
+  [[nodiscard]] std::span<std::uint64_t> all() { return {words_.get(), size_}; }
+
+ private:
+  struct release {
+    void operator()(std::uint64_t* words) const { std::free(words); }
+  };
+
+  std::size_t size_;
+  std::unique_ptr<std::uint64_t[], release> words_;
+};
+
 /// Memory that is 80 % full, and in which blocks come and go at random.
 ///
 /// A pair gives back the block of a random slot and asks for another one to put there. A slot whose
@@ -90,22 +120,22 @@ std::uint64_t get(Allocator& memory, unsigned order) {
 template <allocator Allocator, class Mix>
 class churn {
  public:
-  /// \param slots  as slots_for() says
-  churn(Allocator& memory, std::vector<std::uint64_t>& slots) : memory_{memory}, slots_{slots} {
+  /// \param slots  slots_for() of them, all empty
+  churn(Allocator& memory, std::span<std::uint64_t> slots) : memory_{memory}, slots_{slots} {
     fast_random orders;
     for (auto& slot : slots_) slot = get(memory_, Mix::order_of(orders() >> 32));
     for (auto& draw : ahead_) draw = random_();
   }
 
-  /// Slots, all empty, for so many blocks of the mix that 80 % of the memory is in use.
-  [[nodiscard]] static std::vector<std::uint64_t> slots_for(bytes memory) {
+  /// So many blocks of the mix are 80 % of the memory.
+  [[nodiscard]] static std::size_t slots_for(bytes memory) {
     const frame_count wanted = memory.frames() / 5 * 4;
     fast_random orders;
     std::size_t slots = 0;
     for (frame_count used = 0; used < wanted; ++slots) {
       used += frame_count{1} << Mix::order_of(orders() >> 32);
     }
-    return std::vector(slots, no_block);
+    return slots;
   }
 
   [[gnu::noinline]] void run(std::uint64_t pairs) {
@@ -127,9 +157,9 @@ class churn {
 
  private:
   Allocator& memory_;
-  std::vector<std::uint64_t>& slots_;
+  std::span<std::uint64_t> slots_;
   fast_random random_;
-  std::array<std::uint64_t, 8> ahead_{};  // draws whose slots are being prefetched
+  std::array<std::uint64_t, 16> ahead_{};  // draws whose slots are being prefetched
   std::uint64_t done_ = 0;
   std::uint64_t failed_ = 0;
 };
@@ -138,11 +168,9 @@ class churn {
 template <allocator Allocator>
 class drain {
  public:
-  drain(Allocator& memory, std::vector<std::uint64_t>& slots) : memory_{memory}, slots_{slots} {}
+  drain(Allocator& memory, std::span<std::uint64_t> slots) : memory_{memory}, slots_{slots} {}
 
-  [[nodiscard]] static std::vector<std::uint64_t> slots_for(bytes memory) {
-    return std::vector(memory.frames(), no_block);
-  }
+  [[nodiscard]] static std::size_t slots_for(bytes memory) { return memory.frames(); }
 
   /// Takes frames until there are none.
   [[gnu::noinline]] void fill() {
@@ -166,7 +194,7 @@ class drain {
 
  private:
   Allocator& memory_;
-  std::vector<std::uint64_t>& slots_;
+  std::span<std::uint64_t> slots_;
   fast_random random_;
   std::size_t taken_ = 0;
 };

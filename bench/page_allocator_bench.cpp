@@ -7,15 +7,13 @@
 /// |----------------------|-----------------------------------------------------------------------|
 /// | ns_per_pair          | CPU time of a free and an allocation, the harness included            |
 /// | bytes_per_frame      | metadata of a frame in use                                            |
-/// | resident_mib_per_gib | RAM that the allocator took, once filled and churned, per simulated GiB |
-/// | open_ms              | time to make the machine, untouched                                   |
-/// | open_resident_mib    | RAM that the untouched machine took                                   |
-/// | failed_per_million   | pairs whose request found no block                                    |
+/// | resident_mib_per_gib | RAM that the allocator took, once filled and churned, per simulated GiB
+/// | | open_ms              | time to make the machine, untouched | | open_resident_mib    | RAM
+/// that the untouched machine took                                   | | failed_per_million   |
+/// pairs whose request found no block                                    |
 ///
 /// Machines are made once and stay as the runs before left them: repetitions see a steady state.
 /// scripts/bench runs all this and judges the ratios.
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -26,7 +24,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
+
+#include <malloc.h>
+#include <unistd.h>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -56,7 +56,8 @@ double mebibytes_since(std::uint64_t before) {
 }
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 /// What an untouched machine costs.
@@ -102,10 +103,10 @@ struct bench_machine {
 
   bytes memory_size;
   opening untouched = measure_opening<Allocator>(memory_size);
-  std::vector<std::uint64_t> slots = Workload::slots_for(memory_size);
+  slot_array slots{Workload::slots_for(memory_size)};
   std::uint64_t resident_before = resident_bytes();  // the slots are in it
   Allocator memory{memory_size};
-  Workload workload{memory, slots};
+  Workload workload{memory, slots.all()};
   double resident_mib = 0;
 };
 
@@ -120,7 +121,7 @@ template <allocator Allocator, class Mix>
 class churn_benchmark {
  public:
   explicit churn_benchmark(bytes memory) : machine_{memory} {
-    machine_.workload.run(2 * machine_.slots.size());  // forgets how it was filled
+    machine_.workload.run(2 * machine_.slots.all().size());  // forgets how it was filled
     machine_.note_resident();
   }
 
@@ -209,6 +210,10 @@ void add_all(const std::string& name) {
 int main(int argc, char** argv) {
   using namespace memsim::bench;
   using namespace memsim::literals;
+
+  // Arrays of a freed machine go back to the host at once, or the next one would find its memory
+  // resident already.
+  mallopt(M_MMAP_THRESHOLD, 64 << 10);
 
   add_all<textbook>("textbook");
   add<churn_benchmark<nothing, order0_mix>>("harness/order0_churn/16GiB", 16_GiB);

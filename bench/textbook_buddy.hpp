@@ -81,9 +81,7 @@ class textbook_buddy {
     void operator()(page* pages) const { std::free(pages); }
   };
 
-  [[nodiscard]] bool is_empty(unsigned order) const {
-    return heads_[order].next == &heads_[order];
-  }
+  [[nodiscard]] bool is_empty(unsigned order) const { return heads_[order].next == &heads_[order]; }
 
   /// Puts a block at the head of its order's list.
   void put(std::uint64_t frame, unsigned order) {
