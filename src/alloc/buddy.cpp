@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The buddy system: smallest fit, splitting (A7) and merging (A11, B8).
+#include <algorithm>
+#include <bit>
+
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
 
@@ -26,6 +29,34 @@ frame_index allocator_core::take_smallest(actor& a, unsigned order, migratetype 
   remove(a, frame, found);
   split(a, frame, found, order, type);
   return frame;
+}
+
+// Takes up to `most` blocks as so many calls of take_smallest() would that all find the same
+// smallest block: it is consumed in address order, since each rest is then the smallest there is.
+// What is left of it goes back at once; no list below its order has another block to keep order
+// with.
+block_run allocator_core::take_run(actor& a, unsigned order, migratetype type, std::uint32_t most) {
+  const unsigned found = lowest_order_with(a.z, order, type);
+  if (found == page_orders) return {};
+  const frame_index frame = first_block(a.z, found, type);
+  remove(a, frame, found);
+  if (found >= pageblock_order.value() && order < pageblock_order.value()) {
+    frames_.touch(frame / block_frames);
+    if (found > pageblock_order.value()) frames_.touch(frame / block_frames + 1);
+  }
+  const std::uint32_t count = std::min(most, 1u << (found - order));
+  const frame_index end = frame + (1u << found);
+  std::uint32_t rests = 0;
+  for (frame_index rest = frame + (count << order); rest < end; ++rests) {
+    const auto rest_order = static_cast<unsigned>(std::countr_zero(rest));
+    insert(a, rest, rest_order, type, list_end::head);
+    rest += 1u << rest_order;
+  }
+  // One by one, each but the first block would have been listed and unlisted on its way out.
+  a.done.blocks_split += count + rests - 1;
+  a.done.list_insertions += count - 1;
+  a.done.list_removals += count - 1;
+  return {frame, count};
 }
 
 // A11: the free block is counted, merged with its buddies and listed.
