@@ -143,6 +143,7 @@ class allocator_core {
   void split(actor& a, frame_index frame, unsigned from, unsigned to, migratetype type);
   void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
   void merge(actor& a, frame_index frame, unsigned order, migratetype type);
+  void merge_large(actor& a, frame_index frame, unsigned order, migratetype type);
 
   // Lagging counters: A13. counters.hpp
   void change_free(actor& a, std::int64_t pages);
@@ -185,6 +186,7 @@ class allocator_core {
   void trim_to_fixed_high(actor& a, unsigned list, bool free_high);
   void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
+  std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
   void prefetch_for_free(const page_ring& ring, unsigned order) const;
 
   // High-order atomic reserve: A12, B9. highatomic.cpp

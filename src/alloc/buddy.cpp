@@ -65,31 +65,49 @@ void allocator_core::give_back(actor& a, frame_index frame, unsigned order, migr
   merge(a, frame, order, type);
 }
 
-// A11.2 and A11.3, B8.
+// A11.2 and A11.3 below pageblock order, which is where nearly all merging is: the same as
+// merge_large() with the columns and the ledger at hand.
 void allocator_core::merge(actor& a, frame_index frame, unsigned order, migratetype type) {
-  while (order < max_page_order.value()) {
+  frame_mark* const marks = frames_.marks();
+  frame_link* const links = frames_.links(0);
+  const unsigned first = order;
+  for (; order < pageblock_order.value(); ++order) {
+    const frame_index buddy = frame ^ (1u << order);
+    const frame_mark mark = marks[buddy];
+    if (!mark.is_free(order)) break;
+    unlink(links, buddy);
+    marks[buddy] = {};
+    auto& blocks = a.z.free_blocks[order][mark.list()];
+    if (--blocks == 0) a.z.free_orders[mark.list()] &= ~(1u << order);
+    frame &= buddy;
+  }
+  if (order > first) {
+    a.done.blocks_merged += order - first;
+    a.done.list_removals += order - first;
+  }
+  if (order >= pageblock_order.value()) return merge_large(a, frame, order, type);
+
+  // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
+  const frame_index uncle = (frame & ~(1u << order)) ^ (2u << order);
+  const bool may_merge_twice = frames_.mark(uncle, order + 1).is_free(order + 1);
+  insert(a, frame, order, type, may_merge_twice ? list_end::tail : list_end::head);
+}
+
+// A11.2 and A11.3 from pageblock order on, B8.
+void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, migratetype type) {
+  for (; order < max_page_order.value(); ++order) {
     const frame_index buddy = frame ^ (1u << order);
     if (!frames_.mark(buddy, order).is_free(order)) break;
-    if (order >= pageblock_order.value()) {
-      const auto buddy_type = block_type(buddy);
-      if (type != buddy_type) {
-        if (!is_mergeable(type) || !is_mergeable(buddy_type)) break;
-        if (profile_.merging_retypes_pageblock == rule::on) set_block_type(buddy, type);
-      }
+    const auto buddy_type = block_type(buddy);
+    if (type != buddy_type) {
+      if (!is_mergeable(type) || !is_mergeable(buddy_type)) break;
+      if (profile_.merging_retypes_pageblock == rule::on) set_block_type(buddy, type);
     }
     remove(a, buddy, order);
     frame &= buddy;
-    ++order;
     ++a.done.blocks_merged;
   }
-  // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
-  auto end = list_end::head;
-  if (order < max_page_order.value() - 1) {
-    const frame_index parent = frame & ~(1u << order);
-    const frame_index uncle = parent ^ (2u << order);
-    if (frames_.mark(uncle, order + 1).is_free(order + 1)) end = list_end::tail;
-  }
-  insert(a, frame, order, type, end);
+  insert(a, frame, order, type, list_end::head);
 }
 
 }  // namespace memsim::detail

@@ -214,28 +214,35 @@ template <class F>
 
 // A10.5, B7: from the tails, list after list, beginning with the one just used.
 void allocator_core::bulk_free(actor& a, std::uint32_t pages, unsigned list) {
-  auto& pcp = a.pcp;
-  pages = std::min(pages, pcp.count);
+  const std::uint32_t before = a.pcp.count;
+  pages = std::min(pages, before);
   if (pages == 0) return;
   ++a.done.pcp_drains;
   ++a.done.zone_lock_acquisitions;
-  const std::uint32_t before = pcp.count;
-  for (auto left = static_cast<std::int64_t>(pages); left > 0;) {
-    while (pcp.lists[list].empty()) list = (list + 1) % pcp_lists;
-    const unsigned order = pcp_order_of(list);
-    auto& ring = pcp.lists[list];
-    prefetch_for_free(ring, order);
-    const auto page = ring.pop_back();
-    const auto type = profile_.pcp_notes_migratetype == rule::on ? page.type()
-                                                                 : block_type(page.frame());
-    frames_.mark(page.frame(), order) = {};
-    pcp.count -= 1u << order;
-    left -= 1u << order;
-    give_back(a, page.frame(), order, type);
+  for (std::uint32_t freed = 0; freed < pages; list = (list + 1) % pcp_lists) {
+    freed += free_from_tail(a, list, pages - freed);
   }
   if (observers_.empty()) return;
-  const pcp_drain_event event{a.z.extent.type, a.cpu, before - pcp.count};
+  const pcp_drain_event event{a.z.extent.type, a.cpu, before - a.pcp.count};
   for (auto* observer : observers_) observer->on_pcp_drain(event);
+}
+
+// Blocks of one list, until it is empty or so many pages have been freed; the last block may be
+// more than was asked for.
+std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint32_t pages) {
+  auto& ring = a.pcp.lists[list];
+  const unsigned order = pcp_order_of(list);
+  const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on;
+  std::uint32_t freed = 0;
+  for (; freed < pages && !ring.empty(); freed += 1u << order) {
+    prefetch_for_free(ring, order);
+    const auto page = ring.pop_back();
+    const auto frame = page.frame();
+    frames_.mark(frame, order) = {};
+    give_back(a, frame, order, by_noted_type ? page.type() : block_type(frame));
+  }
+  a.pcp.count -= freed;
+  return freed;
 }
 
 // A10, drain.

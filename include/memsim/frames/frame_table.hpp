@@ -226,7 +226,8 @@ class frame_table {
     return order < pageblock_order.value() ? links_.data() : block_links_.data();
   }
 
-  /// The marks column, for scans of a pageblock and for prefetching.
+  /// The marks column, for loops that have much to do with it.
+  [[nodiscard]] frame_mark* marks() { return marks_.data(); }
   [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
 
   /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
