@@ -75,7 +75,8 @@ inline constexpr auto pcp_list_table = [] {
 }
 
 /// What a page set notes of a free (A10.2, B6); whether everything must be given back ("free-high").
-[[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp, unsigned order) const {
+[[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp,
+                                                             unsigned order) const {
   const bool high_order = is_high_order(order);
   if (profile_.pcp == pcp_rule::fixed_high) return high_order && pcp.free_factor > 0;
 
@@ -89,42 +90,53 @@ inline constexpr auto pcp_list_table = [] {
   return free_high;
 }
 
-/// A10.1 to A10.3, B6: to the head of a per-CPU list, and more than that only beyond the limit.
-[[gnu::always_inline]] inline void allocator_core::free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order,
-                                        unsigned list, migratetype type) {
-  auto& pcp = z.cpus[ctx.cpu.value()];
-  pcp.lists[list].push_front({frame, type});
+/// A10.1 to A10.3, B6: to the head of a per-CPU list that has a slot left, and more than that only
+/// beyond the limit.
+[[gnu::always_inline]] inline void allocator_core::free_to_pcp(context& ctx, zone& z,
+                                                               per_cpu_pages& pcp, packed_page page,
+                                                               unsigned order, unsigned list) {
+  pcp.lists[list].push_front_unchecked(page);
   pcp.count += 1u << order;
   const bool free_high = note_free(pcp, order);
   if (pcp.count >= pcp.high || free_high || z.reclaim_active || z.below_high) [[unlikely]] {
-    trim(ctx, z, list, free_high);
+    return trim(ctx, z, list, free_high);
   }
 }
 
-/// Whether the block was freed; if not, nothing has changed.
-[[gnu::always_inline]] inline bool allocator_core::free_hot(context& ctx, std::uint64_t block,
-                                                            unsigned order) {
-  if (order >= page_orders || ctx.cpu.value() >= hot_cpus_ || block >= frames_.end().value()) {
-    return false;
-  }
+/// The page set that a block in use can be freed to the short way; no zone if it can't. Nothing has
+/// changed yet.
+[[gnu::always_inline]] inline hot_target allocator_core::find_target(const context& ctx,
+                                                                     std::uint64_t block,
+                                                                     unsigned order) {
+  const unsigned cpu = ctx.cpu.value();
+  if (order >= page_orders || cpu >= hot_cpus_ || block >= frames_.end().value()) return {};
   const auto frame = static_cast<frame_index>(block);
   const auto type = block_type(frame);
   const unsigned list = order == 0 && is_mergeable(type)
                             ? static_cast<unsigned>(type)
                             : pcp_list_table[order][static_cast<unsigned>(type)];
-  if (list == pcp_lists) return false;
+  if (list == pcp_lists) return {};
+  if (order == 0 ? !frames_.is_page_out(frame)
+                 : frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) {
+    return {};
+  }
+  zone& z = zone_of(frame);
+  auto& pcp = z.cpus[cpu];
+  if (pcp.lists[list].full()) return {};
+  return {&z, &pcp, {frame, type}, list};
+}
+
+/// Frees a block to the page set that find_target() found.
+[[gnu::always_inline]] inline void allocator_core::free_hot(context& ctx, const hot_target& to,
+                                                            unsigned order) {
+  const frame_index frame = to.page.frame();
   if (order == 0) {
-    if (!frames_.is_page_out(frame)) return false;
     frames_.take_back_page(frame);
   } else {
-    if (frame % (1u << order) != 0) return false;
-    auto& mark = frames_.mark(frame, order);
-    if (!mark.is_allocated(order)) return false;
-    mark = frame_mark::per_cpu(order);
+    frames_.mark(frame, order) = frame_mark::per_cpu(order);
   }
   ++counts_.frees[order];
-  free_to_pcp(ctx, zone_of(frame), frame, order, list, type);
-  return true;
+  return free_to_pcp(ctx, *to.z, *to.pcp, to.page, order, to.list);
 }
 
 // Few zones, and most frames are in the highest.

@@ -105,7 +105,9 @@ void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
   const unsigned list = pcp_list_of(order, is_mergeable(type) ? type : migratetype::movable);
   if (list != pcp_lists) {
     frames_.end_allocation(frame, order, frame_mark::per_cpu(order));
-    return free_to_pcp(ctx, z, frame, order, list, type);
+    auto& pcp = z.cpus[ctx.cpu.value()];
+    pcp.lists[list].reserve_slot();
+    return free_to_pcp(ctx, z, pcp, {frame, type}, order, list);
   }
   auto a = act(ctx, z);
   frames_.end_allocation(frame, order, {});
