@@ -76,6 +76,12 @@ struct route {
   std::uint8_t unused = 0;  ///< four bytes are easier to index than three
 };
 
+/// Where a block is taken the short way.
+struct hot_source {
+  per_cpu_pages* pcp = nullptr;
+  page_ring* ring = nullptr;
+};
+
 /// Where a block is freed the short way.
 struct hot_target {
   zone* z = nullptr;
@@ -110,9 +116,12 @@ class allocator_core {
   // The common case, in hot_path.hpp.
   /// By the flags dma, highmem, dma32, movable and reclaimable, which are the lowest bits.
   std::array<route, 32> routes_{};
+  /// A margin that is never remembered.
+  static constexpr std::uint8_t no_margin = 31;
   unsigned hot_cpus_ = 0;    ///< CPUs that may take the short way: all, or none if attended
   unsigned first_mark_ = 0;  ///< the bit of a margin's number for the mark that is tested first
-  frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
+  hot_source find_source(const context& ctx, unsigned order, gfp flags);
+  frame_index allocate_hot(context& ctx, hot_source from, unsigned order, gfp flags);
   hot_target find_target(const context& ctx, std::uint64_t block, unsigned order);
   void free_hot(context& ctx, const hot_target& to, unsigned order);
 

@@ -39,31 +39,38 @@ inline constexpr auto pcp_list_table = [] {
   return table;
 }();
 
-/// A1 to A5 for a block that is at hand, or no_frame.
-[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx, unsigned order,
-                                                                       gfp flags) {
+/// The page set that has a block at hand for the request, by A1 to A5; none if it takes more than
+/// that to tell. Nothing has changed yet.
+[[gnu::always_inline]] inline hot_source allocator_core::find_source(const context& ctx,
+                                                                     unsigned order, gfp flags) {
   const route& way = routes_[flags.bits() % routes_.size()];
   const unsigned cpu = ctx.cpu.value();
-  if (order >= page_orders || cpu >= hot_cpus_ || way.zone == no_zone) return no_frame;
+  if (order >= page_orders || cpu >= hot_cpus_) return {};
 
   zone& z = zones_[way.zone];
   const unsigned entry = way.margin | (z.below_high ? 0u : first_mark_);
-  if ((z.margins.suffices_for_page >> entry & 1) == 0) return no_frame;
+  if ((z.margins.suffices_for_page >> entry & 1) == 0) return {};
   if (order != 0) {
-    if (z.margins.margin[entry] < std::int64_t{1} << order) return no_frame;
-    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return no_frame;
+    if (z.margins.margin[entry] < std::int64_t{1} << order) return {};
+    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return {};
   }
-  auto& pcp = z.cpus[cpu];
   const unsigned list = order == 0 ? way.type : pcp_list_table[order][way.type];
-  if (order != 0 && list == pcp_lists) return no_frame;
+  if (order != 0 && list == pcp_lists) return {};
+  auto& pcp = z.cpus[cpu];
   auto& ring = pcp.lists[list];
-  if (ring.empty()) return no_frame;
+  if (ring.empty()) return {};
+  return {&pcp, &ring};
+}
 
+/// Takes the block that find_source() found.
+[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx,
+                                                                       hot_source from,
+                                                                       unsigned order, gfp flags) {
   // A5.1, B4; the profile that does not use one of them keeps it at zero.
-  pcp.free_factor >>= 1;
-  pcp.free_count >>= 1;
-  pcp.count -= 1u << order;
-  const frame_index frame = ring.pop_front().frame();
+  from.pcp->free_factor >>= 1;
+  from.pcp->free_count >>= 1;
+  from.pcp->count -= 1u << order;
+  const frame_index frame = from.ring->pop_front().frame();
   if (order == 0) {
     frames_.hand_out_page(frame);
   } else {
@@ -85,8 +92,10 @@ inline constexpr auto pcp_list_table = [] {
                          pcp.previous_free_high_order &&
                          (!pcp.free_high_batch || pcp.count >= pcp.batch);
   pcp.previous_free_high_order = high_order;
-  if (pcp.free_count < pcp.batch << settings_.pcp_batch_scale_max) pcp.free_count += 1u << order;
-  pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
+  if (pcp.free_count < pcp.largest_batch) pcp.free_count += 1u << order;
+  if (pcp.high - pcp.high_min > pcp.high_max - pcp.high_min) [[unlikely]] {
+    pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
+  }
   return free_high;
 }
 

@@ -123,16 +123,16 @@ page_allocator::~page_allocator() = default;
 // Single pages, which most requests are for, have the short way compiled for them alone.
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
   if (size != order{0}) return alloc_larger(ctx, size, flags);
-  const auto frame = core_->allocate_hot(ctx, 0, flags);
-  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
-  return pfn{frame};
+  const auto source = core_->find_source(ctx, 0, flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, 0, flags)};
 }
 
 [[gnu::noinline]] std::expected<pfn, error> page_allocator::alloc_larger(context& ctx, order size,
                                                                          gfp flags) {
-  const auto frame = core_->allocate_hot(ctx, size.value(), flags);
-  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
-  return pfn{frame};
+  const auto source = core_->find_source(ctx, size.value(), flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, size.value(), flags)};
 }
 
 std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
