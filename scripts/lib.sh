@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
 # What scripts/demo, scripts/test and .ci/run share: saying what they do, and getting what they
 # need. Sourced, not run; the caller has set -euo pipefail.
 
