@@ -61,7 +61,13 @@ struct actor {
   work& done;
 };
 
-struct placement;
+/// What the flags that say where a page may lie come to: which zone is tried first, at which
+/// remembered margin, and for pages of which type.
+struct route {
+  std::uint8_t zone = 0;
+  std::uint8_t margin = 0;
+  std::uint8_t type = 0;
+};
 
 class allocator_core {
  public:
@@ -78,17 +84,21 @@ class allocator_core {
   allocator_counts counts_;
   std::vector<allocator_observer*> observers_;
   allocation_gate* gate_ = nullptr;
+  static constexpr std::uint8_t no_zone = 0xff;
   /// The index of the zone that a request tries first, by the highest that it may use.
   std::array<std::uint8_t, zone_types> preferred_zone_{};
-  static constexpr std::uint8_t no_zone = 0xff;
-  bool attended_ = false;
 
   /// Whether anybody listens or may refuse.
-  [[nodiscard]] bool is_attended() const { return attended_; }
-  void update_attended() { attended_ = gate_ != nullptr || !observers_.empty(); }
+  [[nodiscard]] bool is_attended() const { return gate_ != nullptr || !observers_.empty(); }
+  void update_attended() { hot_cpus_ = is_attended() ? 0 : cpus_; }
 
   // The common case, in hot_path.hpp.
-  frame_index allocate_hot(cpu_id cpu, unsigned order, placement where);
+  /// By the flags dma, highmem, dma32, movable and reclaimable, which are the lowest bits.
+  std::array<route, 32> routes_{};
+  unsigned hot_cpus_ = 0;    ///< CPUs that may take the short way: all, or none if attended
+  unsigned first_mark_ = 0;  ///< the bit of a margin's number for the mark that is tested first
+  frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
+  bool free_hot(context& ctx, std::uint64_t block, unsigned order);
 
   // Requests: A1, A2, A4, A14. allocate.cpp
   frame_index allocate(context& ctx, const request& wanted);
@@ -98,7 +108,6 @@ class allocator_core {
   frame_index take_directly(actor& a, const request& wanted, attempt how);
   // Frees: A10, B6, drains. pcp.cpp
   void free(context& ctx, frame_index frame, unsigned order);
-  void free_directly(context& ctx, zone& z, frame_index frame, unsigned order);
   void drain_zone(context& ctx, zone& z, cpu_id cpu);
 
   // Pageblocks.
@@ -158,6 +167,8 @@ class allocator_core {
   frame_index allocate_from_pcp(actor& a, const request& wanted, attempt how, unsigned list);
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
+  void free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order, unsigned list,
+                   migratetype type);
   bool note_free(per_cpu_pages& pcp, unsigned order) const;
   void trim(context& ctx, zone& z, unsigned list, bool free_high);
   void trim_to_fixed_high(actor& a, unsigned list, bool free_high);

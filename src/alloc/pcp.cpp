@@ -74,8 +74,15 @@ std::uint32_t allocator_core::refill_size(actor& a, unsigned order) {
   return blocks > 1 ? std::max(blocks >> order, 2u) : 1;
 }
 
-// A10 for orders that are not kept per CPU.
-void allocator_core::free_directly(context& ctx, zone& z, frame_index frame, unsigned order) {
+// A10, B6.
+void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
+  zone& z = zone_of(frame);
+  const auto type = block_type(frame);
+  const unsigned list = pcp_list_of(order, is_mergeable(type) ? type : migratetype::movable);
+  if (list != pcp_lists) {
+    frames_.mark(frame, order) = frame_mark::per_cpu(order);
+    return free_to_pcp(ctx, z, frame, order, list, type);
+  }
   auto a = act(ctx, z);
   frames_.mark(frame, order) = {};
   ++a.done.zone_lock_acquisitions;
@@ -84,7 +91,7 @@ void allocator_core::free_directly(context& ctx, zone& z, frame_index frame, uns
       give_back(a, frame + i, pageblock_order.value(), block_type(frame + i));
     }
   } else {
-    give_back(a, frame, order, block_type(frame));
+    give_back(a, frame, order, type);
   }
 }
 
