@@ -23,7 +23,13 @@
 
 namespace memsim {
 
-struct skipped_event;
+/// An event of another name, and how often it was met.
+struct skipped_event {
+  std::string name;
+  std::uint64_t count = 0;
+
+  friend bool operator==(const skipped_event&, const skipped_event&) = default;
+};
 
 /// What a reader does with a line that it cannot make sense of.
 enum class strictness : unsigned char {

@@ -29,11 +29,11 @@
 #include <memsim/core/statistics.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/core/work.hpp>
+#include <memsim/workload/ftrace_reader.hpp>
 #include <memsim/workload/trace_event.hpp>
 
 namespace memsim {
 
-class ftrace_reader;
 class page_allocator;
 
 struct replay_options {
@@ -142,14 +142,6 @@ struct replay_fallback {
 
 /// Fallbacks by [wanted][found] migratetype.
 using fallback_matrix = std::array<std::array<std::uint64_t, migratetypes>, migratetypes>;
-
-/// An event that was not understood, and how often it was met.
-struct skipped_event {
-  std::string name;
-  std::uint64_t count = 0;
-
-  friend bool operator==(const skipped_event&, const skipped_event&) = default;
-};
 
 /// What became of a replay.
 struct replay_summary {
