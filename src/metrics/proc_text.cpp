@@ -2,11 +2,13 @@
 #include <memsim/metrics/proc_text.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 
 #include <fmt/format.h>
 
 #include <memsim/alloc/page_allocator.hpp>
+#include <memsim/core/text.hpp>
 
 #include "metrics/frame_walk.hpp"
 #include "metrics/zone_blocks.hpp"
@@ -48,6 +50,38 @@ std::string list_length(std::uint64_t blocks) {
   return fmt::format("{}{:>6} ", too_long ? ">" : "", std::min(blocks, longest_counted_list));
 }
 
+/// Cuts the word that a line begins with, and the blanks around it, off the line.
+std::string_view take_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  const auto word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  return word;
+}
+
+std::optional<zone_type> find_zone(std::string_view name) {
+  const auto found = std::ranges::find(all_zone_types, name, [](auto z) { return name_of(z); });
+  if (found == all_zone_types.end()) return std::nullopt;
+  return *found;
+}
+
+/// `Node 0, zone   Normal` and eleven numbers.
+std::optional<zone_order_counts> parse_buddyinfo_line(std::string_view line) {
+  for (const auto expected : {"Node", "0,", "zone"}) {
+    if (take_word(line) != expected) return std::nullopt;
+  }
+  const auto zone = find_zone(take_word(line));
+  if (!zone) return std::nullopt;
+  zone_order_counts counts{.zone = *zone};
+  for (auto& blocks : counts.free_blocks) {
+    const auto word = take_word(line);
+    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), blocks);
+    if (code != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  }
+  if (!line.empty()) return std::nullopt;
+  return counts;
+}
+
 }  // namespace
 
 std::vector<zone_lists> lists_of(const page_allocator& memory) {
@@ -70,6 +104,24 @@ std::string buddyinfo_text(std::span<const zone_lists> zones) {
 }
 
 std::string buddyinfo_text(const page_allocator& memory) { return buddyinfo_text(lists_of(memory)); }
+
+std::expected<std::vector<zone_order_counts>, error> parse_buddyinfo(std::string_view text,
+                                                                     std::string_view name) {
+  std::vector<zone_order_counts> zones;
+  for (std::uint64_t number = 1; !text.empty(); ++number) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const auto zone = parse_buddyinfo_line(line);
+    if (!zone) {
+      return fail(errc::malformed,
+                  "{}:{}: expected `Node 0, zone NAME` of a machine of one node and {} numbers: {}",
+                  name, number, page_orders, escaped(line, 80));
+    }
+    zones.push_back(*zone);
+  }
+  if (zones.empty()) return fail(errc::malformed, "{}: is empty, no zone in it", name);
+  return zones;
+}
 
 std::string pagetypeinfo_text(std::span<const zone_lists> zones, rule cma_row) {
   const auto types = shown_types(cma_row);

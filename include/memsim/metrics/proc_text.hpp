@@ -7,13 +7,16 @@
 
 #include <array>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/migratetype.hpp>
+#include <memsim/core/error.hpp>
 #include <memsim/frames/zones.hpp>
 #include <memsim/metrics/free_space.hpp>
 
@@ -37,6 +40,20 @@ struct zone_lists {
 /// /proc/buddyinfo.
 [[nodiscard]] std::string buddyinfo_text(std::span<const zone_lists> zones);
 [[nodiscard]] std::string buddyinfo_text(const page_allocator& memory);
+
+/// Free blocks of a zone, by order alone.
+struct zone_order_counts {
+  zone_type zone{};
+  order_counts free_blocks{};
+
+  friend bool operator==(const zone_order_counts&, const zone_order_counts&) = default;
+};
+
+/// Reads /proc/buddyinfo of a machine of one node.
+/// \param name  the file's, for messages
+/// \return errc::malformed with file, line and text
+[[nodiscard]] std::expected<std::vector<zone_order_counts>, error> parse_buddyinfo(
+    std::string_view text, std::string_view name);
 
 /// /proc/pagetypeinfo.
 ///
