@@ -63,21 +63,17 @@ class ftrace_reader::impl {
     using detail::malformed_line;
     switch (lines_.next()) {
       case line_reader::outcome::line: return detail::parse_ftrace_line(lines_.text(), flags_);
-      case line_reader::outcome::cut_off: return parse_cut_off(lines_.text());
+      case line_reader::outcome::cut_off:
+        // It may have lost more than its end, also where what is left can be read: `pfn=0x12c4` of
+        // `pfn=0x12c434`.
+        if (lines_.text().starts_with('#')) return detail::no_event{};
+        return malformed_line{"the file ends within this line"};
       case line_reader::outcome::too_long:
         return malformed_line{fmt::format("longer than {} bytes", detail::max_line_bytes)};
       case line_reader::outcome::end: return maybe_line{};
       case line_reader::outcome::broken: break;
     }
     return fail(errc::io, "{}:{}: cannot read on", name_, lines_.number() + 1);
-  }
-
-  // A line without its end may have lost more than that, also where what is left can be read:
-  // `pfn=0x12c4` of `pfn=0x12c434`.
-  detail::ftrace_line parse_cut_off(std::string_view text) {
-    auto line = detail::parse_ftrace_line(text, flags_);
-    if (std::holds_alternative<detail::no_event>(line)) return line;
-    return detail::malformed_line{"the file ends within this line"};
   }
 
   std::string complaint(std::string_view reason) const {
