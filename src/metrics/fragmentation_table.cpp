@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -116,7 +117,14 @@ std::string index_text(int thousandths) {
   return thousandths == -1000 ? "-" : fmt::format("{:.3f}", thousandths / 1000.0);
 }
 
-std::string free_list_table(std::string_view zone, const fragmentation& v, rule cma) {
+/// Types that most machines never have are shown where there are any.
+bool has_row(const fragmentation& v, migratetype type) {
+  const auto t = static_cast<unsigned>(type);
+  return is_mergeable(type) || v.pageblocks[t] > 0 ||
+         std::ranges::any_of(v.free_blocks, [t](const auto& lists) { return lists[t] > 0; });
+}
+
+std::string free_list_table(std::string_view zone, const fragmentation& v) {
   const auto totals = total_by_order(v.free_blocks);
   text_table table;
   std::vector<std::string> heading{fmt::format("Free blocks, {}", zone)};
@@ -125,7 +133,7 @@ std::string free_list_table(std::string_view zone, const fragmentation& v, rule 
   table.row(std::move(heading));
 
   for (const auto type : all_migratetypes) {
-    if (type == migratetype::cma && cma == rule::off) continue;
+    if (!has_row(v, type)) continue;
     const auto t = static_cast<unsigned>(type);
     std::vector<std::string> cells{fmt::format("  {}", type)};
     for (unsigned o = 0; o < page_orders; ++o) {
@@ -164,10 +172,12 @@ std::string table_of(const memory_measurement& m) {
   std::string text = overview(m);
   for (const auto& zone : m.zones) {
     text += '\n';
-    text += free_list_table(fmt::format("zone {}", zone.zone), zone.values, m.cma);
+    text += free_list_table(fmt::format("zone {}", zone.zone), zone.values);
   }
-  text += '\n';
-  text += free_list_table("all zones", m.machine, m.cma);
+  if (m.zones.size() > 1) {
+    text += '\n';
+    text += free_list_table("all zones", m.machine);
+  }
   text += '\n';
   text += contiguity_table(m);
   return text;
