@@ -38,6 +38,16 @@ html_table::html_table(std::vector<std::string> heading) : columns_{heading.size
   }
 }
 
+html_table& html_table::groups(const std::vector<std::string>& names, std::size_t width) {
+  groups_ = R"(<tr class="groups"><th></th>)";
+  for (const auto& name : names) {
+    groups_ += fmt::format(R"(<th scope="colgroup" colspan="{}">{}</th>)", width,
+                           html_escaped(name));
+  }
+  groups_ += "</tr>\n";
+  return *this;
+}
+
 html_table& html_table::row(std::vector<std::string> cells) {
   body_ += row_of(cells, "");
   return *this;
@@ -57,9 +67,9 @@ html_table& html_table::section(std::string_view name) {
 
 std::string html_table::html() const {
   return fmt::format(
-      "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>{}</tr></thead>\n"
+      "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>{}<tr>{}</tr></thead>\n"
       "<tbody>\n{}</tbody>\n</table></div>\n",
-      heading_, body_);
+      groups_, heading_, body_);
 }
 
 }  // namespace memsim::detail

@@ -17,6 +17,8 @@ namespace memsim::detail {
 class html_table {
  public:
   explicit html_table(std::vector<std::string> heading);
+  /// Names over groups of `width` columns each, after the first column.
+  html_table& groups(const std::vector<std::string>& names, std::size_t width);
   html_table& row(std::vector<std::string> cells);
   /// A row that stands out, such as a sum.
   html_table& strong_row(std::vector<std::string> cells);
@@ -26,8 +28,9 @@ class html_table {
   [[nodiscard]] std::string html() const;
 
  private:
-  std::string body_;
+  std::string groups_;
   std::string heading_;
+  std::string body_;
   std::size_t columns_;
 };
 

@@ -52,8 +52,8 @@ std::string headline(const run_results& r) {
   cards += card("Free at the end", detail::human_size(after.frames.free),
                 fmt::format("of {}; {} before", detail::human_size(after.frames.memory),
                             detail::human_size(before.frames.free)));
-  cards += card("Free memory no use for 2 MiB pages", index_text(after, order{9}),
-                fmt::format("unusable free space index; {} before", index_text(before, order{9})));
+  cards += card("Unusable for 2 MiB pages", index_text(after, order{9}),
+                fmt::format("of the free memory (index); {} before", index_text(before, order{9})));
   cards += card("Memory free in 2 MiB pages", share_text(after, 0, &large_blocks::free_now),
                 fmt::format("{} if every movable page were moved",
                             share_text(after, 0, &large_blocks::free_if_moved)));

@@ -34,7 +34,7 @@ const std::vector<chart>& all_charts() {
                  {"allocatable_1GiB_if_moved", "1 GiB if moved"}}},
       {.title = "Free memory",
        .unit = "MiB",
-       .note = "On free lists; the vertical axis does not begin at 0.",
+       .note = "On free lists. The vertical axis need not begin at 0.",
        .lines = {{"free", "free"}},
        .from_zero = false},
       {.title = "Pollution",
@@ -45,7 +45,7 @@ const std::vector<chart>& all_charts() {
                  {"mixed_pageblocks", "with movable and unmovable pages"}}},
       {.title = "Pageblocks by type",
        .unit = "pageblocks",
-       .note = "All others are movable.",
+       .note = "The others are movable, or of a special type.",
        .lines = {{"unmovable_pageblocks", "unmovable"}, {"reclaimable_pageblocks", "reclaimable"}}},
       {.title = "Fallbacks so far",
        .unit = "events",
@@ -64,6 +64,7 @@ double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<dou
 /// Colours that no theme would choose, so that they can be found in the drawing again.
 std::string marker_hex(std::size_t line) { return fmt::format("#0a0b{:02x}", line); }
 std::string marker_rgb(std::size_t line) { return fmt::format("rgb( 10,  11, {:>3})", line); }
+constexpr std::size_t grid = 255;
 
 /// Data as a block of the script that each line of the chart can read.
 void append_data(std::string& script, const chart& c, const time_series& series) {
@@ -99,7 +100,9 @@ std::string range_of(const chart& c, const time_series& series) {
   if (c.from_zero) lowest = std::min(lowest, 0.0);
   if (lowest == highest) return fmt::format("[{}:{}]", lowest, highest + 1);
   const double margin = (highest - lowest) * 0.05;
-  return fmt::format("[{}:{}]", c.from_zero ? lowest : lowest - margin, highest + margin);
+  // An axis that need not begin at 0 still has no negative memory on it.
+  if (!c.from_zero) lowest = std::max(lowest - margin, std::min(lowest, 0.0));
+  return fmt::format("[{}:{}]", lowest, highest + margin);
 }
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -111,7 +114,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 /// Cuts what stands from `first` to `last`, both included, wherever it does.
 void cut_between(std::string& text, std::string_view first, std::string_view last) {
   for (auto at = text.find(first); at != std::string::npos; at = text.find(first, at)) {
-    const auto end = text.find(last, at);
+    const auto end = text.find(last, at + first.size());
     if (end == std::string::npos) return;
     text.erase(at, end + last.size() - at);
   }
@@ -131,8 +134,7 @@ std::string as_element(std::string svg, const chart& c) {
   }
   replace_all(svg, "'black'", "'currentColor'");
   replace_all(svg, "\"black\"", "\"currentColor\"");
-  replace_all(svg, "'gray'", "'var(--grid)'");
-  replace_all(svg, "\"gray\"", "\"var(--grid)\"");
+  replace_all(svg, marker_rgb(grid), "var(--grid)");
   for (std::size_t i = 0; i < c.lines.size(); ++i) {
     replace_all(svg, marker_rgb(i + 1), fmt::format("var(--line-{})", i + 1));
   }
@@ -157,9 +159,11 @@ std::string gnuplot_script(const chart& c, const time_series& series) {
   std::string script =
       "set terminal svg size 560,300 dynamic noenhanced font 'sans,14'\n"
       "unset key\nset border 3 linewidth 0.5\nset tics nomirror scale 0.5\n"
-      "set grid ytics linetype 1 linecolor rgb 'gray' linewidth 0.5\n"
-      "set xlabel 'time (s)'\nset ytics autofreq\nset format y '%.10g'\n";
+      "set xlabel 'time (s)' offset 0,0.5\nset format y '%.10g'\n"
+      "set tmargin 1\nset rmargin 3\nset bmargin 3\n";
   auto out = std::back_inserter(script);
+  fmt::format_to(out, "set grid ytics linetype 1 linecolor rgb '{}' linewidth 0.5\n",
+                 marker_hex(grid));
   fmt::format_to(out, "set ylabel '{}'\nset yrange {}\n", c.unit, range_of(c, series));
   const double end = series.rows() == 0 ? 0 : seconds(series.time(series.rows() - 1));
   fmt::format_to(out, "set xrange [0:{}]\n", end > 0 ? end : 1);

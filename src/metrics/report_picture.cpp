@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t most_cells = 1u << 19;
 
 /// Hues of Okabe and Ito, "Color Universal Design", told apart with any kind of colour vision; the
-/// three common types also when pale.
+/// three common types also when faint.
 constexpr std::array<rgba, migratetypes> hues{{
     {0xd5, 0x5e, 0x00},  // unmovable: vermilion
     {0x00, 0x72, 0xb2},  // movable: blue
@@ -28,9 +28,9 @@ constexpr std::array<rgba, migratetypes> hues{{
     {0x80, 0x80, 0x80},  // isolate: grey
 }};
 
-/// Steps from an empty pageblock to a full one. An empty one is pale, not white: it is not a hole.
+/// Steps from an empty pageblock to a full one. An empty one is faint but there: it is not a hole.
 constexpr unsigned fill_steps = 16;
-constexpr unsigned palest = 48;
+constexpr unsigned faintest = 48;
 
 constexpr std::uint8_t hole_colour = 0;
 
@@ -46,7 +46,7 @@ std::vector<rgba> palette() {
   std::vector<rgba> colours{{0, 0, 0, 0}};
   for (auto hue : hues) {
     for (unsigned fill = 0; fill <= fill_steps; ++fill) {
-      hue.alpha = static_cast<std::uint8_t>(palest + (255 - palest) * fill / fill_steps);
+      hue.alpha = static_cast<std::uint8_t>(faintest + (255 - faintest) * fill / fill_steps);
       colours.push_back(hue);
     }
   }
@@ -72,9 +72,9 @@ bool is_hole(const memory_picture& picture, std::size_t first, std::size_t width
                       [](const picture_cell& c) { return c.memory; });
 }
 
-/// The address of a cell in words: `12 GiB`.
-std::string address_of(const memory_picture& picture, std::size_t cell) {
-  return human_size(cell * picture.pageblocks_per_cell * pageblock_frames);
+/// A number of cells as a size, exactly: `12 GiB`.
+std::string size_text(const memory_picture& picture, std::size_t cells) {
+  return to_text(bytes{cells * picture.pageblocks_per_cell * pageblock_frames * page_bytes});
 }
 
 /// Labels for about eight lines, at round addresses, and for the line after each gap.
@@ -94,7 +94,7 @@ std::string address_labels(const memory_picture& picture, const picture_layout& 
     const double place = static_cast<double>(line) / height;
     if ((first % step != 0 && !after_gap) || place < last + closest) continue;
     labels += fmt::format(R"(<span style="top:{:.2f}%">{}</span>)", place * 100,
-                          first == 0 ? "0" : address_of(picture, first));
+                          first == 0 ? "0" : size_text(picture, first));
     last = place;
   }
   return labels;
@@ -108,7 +108,7 @@ std::string figure_of(std::string_view name, const memory_picture& picture,
       "<figure class=\"memory\">\n<figcaption><strong>{0}</strong></figcaption>\n"
       "<div class=\"map\"><div class=\"addresses\" aria-hidden=\"true\">{1}</div>"
       "<img class=\"{2}\" width=\"{3}\" height=\"{4}\" alt=\"Picture of memory, {0}: a point for "
-      "each pageblock, coloured by migratetype and darker the fuller\" "
+      "each pageblock, coloured by migratetype and the stronger the fuller\" "
       "src=\"data:image/png;base64,{5}\"></div>\n</figure>\n",
       html_escaped(name), address_labels(picture, layout), style, layout.width,
       layout.lines.size(), base64_of(image_of(picture, layout)));
@@ -134,9 +134,9 @@ std::string swatch(migratetype type) {
   const auto& hue = hues[static_cast<unsigned>(type)];
   const auto rgb = fmt::format("{},{},{}", hue.red, hue.green, hue.blue);
   return fmt::format(
-      R"(<li><span class="swatch" style="background:linear-gradient(to right,rgba({0},{1:.2f}),)"
-      R"(rgb({0}))"></span>{2}</li>)",
-      rgb, palest / 255.0, html_escaped(name_of(type)));
+      "<li><span class=\"swatch\" style=\"background:linear-gradient(to right,rgba({0},{1:.2f}),"
+      "rgb({0}))\"></span>{2}</li>",
+      rgb, faintest / 255.0, html_escaped(name_of(type)));
 }
 
 std::string legend_of(const memory_picture& before, const memory_picture& after) {
@@ -148,7 +148,7 @@ std::string legend_of(const memory_picture& before, const memory_picture& after)
     if (old_totals[t].cells + new_totals[t].cells > 0) items += swatch(type);
   }
   return fmt::format(
-      "<ul class=\"legend\">{}<li class=\"hint\">pale: empty, deep: full</li>"
+      "<ul class=\"legend\">{}<li class=\"hint\">faint: empty, strong: full</li>"
       "<li class=\"hint\">nothing: no memory</li></ul>\n",
       items);
 }
@@ -197,12 +197,10 @@ std::string pictures_html(const memory_picture& before, const memory_picture& af
   const auto old_picture = reduced(before, most_cells);
   const auto new_picture = reduced(after, most_cells);
   const auto layout = lay_out(new_picture);
-  const auto cell_frames = new_picture.pageblocks_per_cell * pageblock_frames;
   return fmt::format(
       "<p>Each point is {} of physical memory, {} to a line, from low addresses at the top to high "
       "ones at the bottom.</p>\n{}<div class=\"pair\">\n{}{}</div>\n{}",
-      human_size(cell_frames), human_size(cell_frames * layout.width),
-      legend_of(before, after), figure_of("Before", old_picture, layout),
+      size_text(new_picture, 1), size_text(new_picture, layout.width), legend_of(before, after), figure_of("Before", old_picture, layout),
       figure_of("After", new_picture, layout), totals_table(before, after));
 }
 

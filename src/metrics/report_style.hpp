@@ -12,13 +12,13 @@ inline constexpr std::string_view report_style = R"css(
 :root {
   color-scheme: light dark;
   --page: #fcfcfb; --card: #ffffff; --ink: #1c1e21; --quiet: #5c6370; --rule: #dcdfe4;
-  --grid: #d5d9e0; --hole: #f1f2f4;
+  --grid: #d5d9e0;
   --line-1: #0072b2; --line-2: #d55e00; --line-3: #009e73; --line-4: #a8508a;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14161a; --card: #1b1e24; --ink: #e6e8eb; --quiet: #9aa3b0; --rule: #333842;
-    --grid: #3a404b; --hole: #23272f;
+    --grid: #3a404b;
     --line-1: #56b4e9; --line-2: #f08a3c; --line-3: #2cc79a; --line-4: #dd93c3;
   }
 }
@@ -37,7 +37,7 @@ p { margin: .3rem 0 .8rem; max-width: 46rem; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 
 .cards { display: grid; gap: .8rem; margin: 1.5rem 0 0;
-         grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
+         grid-template-columns: repeat(auto-fit, minmax(min(20rem, 45%), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--rule); border-radius: .5rem;
         padding: .8rem 1rem; }
 .card b { display: block; font-size: 1.6rem; font-weight: 600; line-height: 1.3;
@@ -69,7 +69,7 @@ figcaption strong { color: var(--ink); display: block; font-size: 1rem; }
 .pair { display: grid; gap: 1.5rem 2rem;
         grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
 .map { display: flex; gap: .5rem; margin-top: .3rem; }
-.map img { flex: 1; min-width: 0; width: 100%; height: auto; background: var(--hole); }
+.map img { flex: 1; min-width: 0; width: 100%; height: auto; }
 .map .sharp { image-rendering: pixelated; }
 .addresses { position: relative; width: 4.2rem; flex: none; font-size: .8rem; line-height: 1;
              color: var(--quiet); font-variant-numeric: tabular-nums; }
@@ -83,6 +83,7 @@ th, td { padding: .22rem .7rem; text-align: right; white-space: nowrap;
 th { font-weight: 500; }
 th:first-child { text-align: left; padding-left: 0; }
 thead th { color: var(--quiet); }
+.groups th { color: var(--ink); border-bottom: none; }
 .strong th, .strong td { font-weight: 650; }
 .section th { font-weight: 650; padding-top: .9rem; }
 td.text { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }

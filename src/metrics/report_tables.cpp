@@ -60,8 +60,21 @@ const std::vector<quantity>& quantities() {
   return list;
 }
 
-void add_quantities(html_table& table, const fragmentation& before, const fragmentation& after) {
-  for (const auto& q : quantities()) table.row({q.label, q.text(before), q.text(after)});
+/// Before and after, of one zone or of all.
+struct column_pair {
+  std::string name;
+  const fragmentation* before;
+  const fragmentation* after;
+};
+
+std::vector<column_pair> column_pairs(const memory_measurement& before,
+                                      const memory_measurement& after) {
+  std::vector<column_pair> pairs{{"All memory", &before.machine, &after.machine}};
+  for (std::size_t i = 0; i < std::min(before.zones.size(), after.zones.size()); ++i) {
+    pairs.push_back({fmt::format("Zone {}", after.zones[i].zone), &before.zones[i].values,
+                     &after.zones[i].values});
+  }
+  return pairs;
 }
 
 std::vector<std::string> with_orders(std::string first) {
@@ -168,14 +181,23 @@ std::string buddyinfo_comparison(const recording_comparison& c) {
 }  // namespace
 
 std::string memory_table(const memory_measurement& before, const memory_measurement& after) {
-  html_table table{{"", "before", "after"}};
-  for (std::size_t i = 0; i < std::min(before.zones.size(), after.zones.size()); ++i) {
-    const auto& values = after.zones[i].values;
-    table.section(fmt::format("Zone {}, {}", after.zones[i].zone, size_of(values.frames.memory)));
-    add_quantities(table, before.zones[i].values, values);
+  const auto pairs = column_pairs(before, after);
+  std::vector<std::string> names;
+  std::vector<std::string> heading{""};
+  for (const auto& pair : pairs) {
+    names.push_back(fmt::format("{}, {}", pair.name, size_of(pair.after->frames.memory)));
+    heading.insert(heading.end(), {"before", "after"});
   }
-  table.section(fmt::format("All zones, {}", size_of(after.machine.frames.memory)));
-  add_quantities(table, before.machine, after.machine);
+  html_table table{std::move(heading)};
+  table.groups(names, 2);
+  for (const auto& q : quantities()) {
+    std::vector<std::string> cells{q.label};
+    for (const auto& pair : pairs) {
+      cells.push_back(q.text(*pair.before));
+      cells.push_back(q.text(*pair.after));
+    }
+    table.row(std::move(cells));
+  }
   return table.html();
 }
 
