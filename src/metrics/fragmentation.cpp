@@ -12,16 +12,17 @@
 namespace memsim {
 namespace {
 
-fragmentation measure_zone(const zone& z, const detail::zone_summary& summary) {
+fragmentation measure_zone(const zone& z, std::span<const detail::pageblock_summary> pageblocks,
+                           const free_runs& runs) {
   fragmentation values{
       .free_blocks = detail::free_blocks_of(z),
-      .pageblocks = detail::count_by_type(summary.pageblocks),
-      .frames = detail::total_frames(summary.pageblocks),
-      .mixed = detail::count_mixed(summary.pageblocks),
-      .runs = summary.runs,
+      .pageblocks = detail::count_by_type(pageblocks),
+      .frames = detail::total_frames(pageblocks),
+      .mixed = detail::count_mixed(pageblocks),
+      .runs = runs,
   };
   for (std::size_t i = 0; i < values.large.size(); ++i) {
-    values.large[i] = detail::count_large(summary.pageblocks, large_block_orders[i]);
+    values.large[i] = detail::count_large(pageblocks, large_block_orders[i]);
   }
   return values;
 }
@@ -86,11 +87,12 @@ memory_measurement measure(const page_allocator& memory) {
   result.cma = memory.cma_areas().empty() ? rule::off : rule::on;
 
   std::vector<detail::pageblock_summary> all;
+  all.reserve(memory.frames().pageblocks());
   for (const auto& z : memory.zones()) {
-    const auto summary = detail::summarize(memory, z.extent);
-    result.zones.push_back({z.extent.type, measure_zone(z, summary)});
+    const auto first = all.size();
+    const auto runs = detail::summarize(memory, z.extent, all);
+    result.zones.push_back({z.extent.type, measure_zone(z, std::span{all}.subspan(first), runs)});
     add(result.machine, result.zones.back().values);
-    all.insert(all.end(), summary.pageblocks.begin(), summary.pageblocks.end());
   }
   for (std::size_t i = 0; i < result.machine.large.size(); ++i) {
     auto& blocks = result.machine.large[i];

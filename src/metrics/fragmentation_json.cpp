@@ -19,7 +19,8 @@ json lists_json(const free_block_matrix& blocks) {
   json lists = json::object();
   for (const auto type : all_migratetypes) {
     auto& list = lists[to_text(type)] = json::array();
-    for (unsigned o = 0; o < page_orders; ++o) list.push_back(blocks[o][static_cast<unsigned>(type)]);
+    for (unsigned o = 0; o < page_orders; ++o)
+      list.push_back(blocks[o][static_cast<unsigned>(type)]);
   }
   lists["all"] = total_by_order(blocks);
   return lists;
@@ -122,7 +123,8 @@ json to_json(const std::vector<statistic_value>& statistics) {
 }  // namespace detail
 
 std::string json_of(const memory_measurement& m) {
-  detail::json document{{"schema", "memsim.fragmentation/1"}, {"units", detail::measurement_units()}};
+  detail::json document{{"schema", "memsim.fragmentation/1"},
+                        {"units", detail::measurement_units()}};
   document.update(detail::to_json(m));
   return document.dump(2) + '\n';
 }

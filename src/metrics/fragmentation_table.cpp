@@ -45,7 +45,7 @@ std::string size_and_share(frame_count part, frame_count whole) {
 void add_memory_rows(text_table& table, const std::vector<overview_column>& columns) {
   struct part {
     const char* label;
-    frame_count frame_totals::*frames;
+    frame_count frame_totals::* frames;
   };
   static constexpr part parts[] = {{"  free", &frame_totals::free},
                                    {"  on per-CPU lists", &frame_totals::per_cpu},
@@ -54,16 +54,16 @@ void add_memory_rows(text_table& table, const std::vector<overview_column>& colu
   add_row(table, "Memory", columns,
           [](const auto& v) { return size_and_share(v.frames.memory, v.frames.memory); });
   for (const auto& p : parts) {
-    add_row(table, p.label, columns, [&](const auto& v) {
-      return size_and_share(v.frames.*p.frames, v.frames.memory);
-    });
+    add_row(table, p.label, columns,
+            [&](const auto& v) { return size_and_share(v.frames.*p.frames, v.frames.memory); });
   }
   add_row(table, "  longest free run", columns,
           [](const auto& v) { return size_and_share(v.runs.longest, v.frames.memory); });
 }
 
 void add_large_block_rows(text_table& table, const std::vector<overview_column>& columns) {
-  const auto share_row = [&](std::string label, std::size_t i, std::uint64_t large_blocks::*count) {
+  const auto share_row = [&](std::string label, std::size_t i,
+                             std::uint64_t large_blocks::* count) {
     add_row(table, std::move(label), columns, [=](const auto& v) {
       return size_and_share((v.large[i].*count) << v.large[i].size.value(), v.frames.memory);
     });
@@ -87,14 +87,15 @@ void add_large_block_rows(text_table& table, const std::vector<overview_column>&
 void add_mixed_rows(text_table& table, const std::vector<overview_column>& columns) {
   struct kind {
     const char* label;
-    std::uint64_t mixed_pageblocks::*count;
+    std::uint64_t mixed_pageblocks::* count;
   };
   static constexpr kind kinds[] = {
       {"  with movable and unmovable pages", &mixed_pageblocks::both},
       {"  of type movable or CMA, with unmovable pages", &mixed_pageblocks::movable_with_unmovable},
       {"  of another type, with movable pages", &mixed_pageblocks::other_with_movable}};
   for (const auto& k : kinds) {
-    add_row(table, k.label, columns, [&](const auto& v) { return detail::grouped(v.mixed.*k.count); });
+    add_row(table, k.label, columns,
+            [&](const auto& v) { return detail::grouped(v.mixed.*k.count); });
   }
 }
 

@@ -61,8 +61,8 @@ class memory_cursor {
 /// One past the frames from `first` on, within its pageblock, that are like it in that no block
 /// begins at them and they are not flagged movable.
 [[nodiscard]] inline pfn end_of_unmarked(const frame_table& frames, pfn first) {
-  const pfn end = std::min(pfn{(first.value() / pageblock_frames + 1) * pageblock_frames},
-                           frames.end());
+  const pfn end =
+      std::min(pfn{(first.value() / pageblock_frames + 1) * pageblock_frames}, frames.end());
   if (!frames.touched(pageblock_of(first))) return end;
   pfn frame = first + 1;
   while (frame < end && frames.marks()[frame.value()] == frame_mark{}) ++frame;

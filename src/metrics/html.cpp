@@ -41,8 +41,8 @@ html_table::html_table(std::vector<std::string> heading) : columns_{heading.size
 html_table& html_table::groups(const std::vector<std::string>& names, std::size_t width) {
   groups_ = R"(<tr class="groups"><th></th>)";
   for (const auto& name : names) {
-    groups_ += fmt::format(R"(<th scope="colgroup" colspan="{}">{}</th>)", width,
-                           html_escaped(name));
+    groups_ +=
+        fmt::format(R"(<th scope="colgroup" colspan="{}">{}</th>)", width, html_escaped(name));
   }
   groups_ += "</tr>\n";
   return *this;

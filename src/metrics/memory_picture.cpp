@@ -37,10 +37,9 @@ picture_cell cell_of(std::span<const picture_cell> group) {
 memory_picture take_picture(const page_allocator& memory) {
   memory_picture picture;
   picture.cells.resize(memory.frames().pageblocks());
-  for (const auto& zone : memory.zones()) {
-    const auto summary = detail::summarize(memory, zone.extent);
-    for (const auto& block : summary.pageblocks) picture.cells[block.index] = cell_of(block);
-  }
+  std::vector<detail::pageblock_summary> blocks;
+  for (const auto& zone : memory.zones()) detail::summarize(memory, zone.extent, blocks);
+  for (const auto& block : blocks) picture.cells[block.index] = cell_of(block);
   return picture;
 }
 

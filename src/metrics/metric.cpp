@@ -69,10 +69,9 @@ constexpr std::array metrics{
            with_unmovable<1>},
     metric{"unmovable_1GiB_blocks", "blocks", "1 GiB blocks that hold an unmovable page",
            with_unmovable<2>},
-    metric{"mixed_pageblocks", "blocks", "pageblocks with movable and unmovable pages",
-           [](const fragmentation& v, const counts_of&) {
-             return static_cast<double>(v.mixed.both);
-           }},
+    metric{
+        "mixed_pageblocks", "blocks", "pageblocks with movable and unmovable pages",
+        [](const fragmentation& v, const counts_of&) { return static_cast<double>(v.mixed.both); }},
     metric{"unmovable_pageblocks", "blocks", "pageblocks of type unmovable",
            [](const fragmentation& v, const counts_of&) {
              return pageblocks(v, migratetype::unmovable);
@@ -87,10 +86,9 @@ constexpr std::array metrics{
            }},
     metric{"longest_free_run", "MiB", "longest stretch of free memory",
            [](const fragmentation& v, const counts_of&) { return mebibytes(v.runs.longest); }},
-    metric{"fallbacks", "events", "requests so far that took memory of another migratetype",
-           [](const fragmentation&, const counts_of& c) {
-             return static_cast<double>(c.fallbacks);
-           }},
+    metric{
+        "fallbacks", "events", "requests so far that took memory of another migratetype",
+        [](const fragmentation&, const counts_of& c) { return static_cast<double>(c.fallbacks); }},
 };
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 /// Sorts spans into the pageblocks that they cover.
 class summary_builder {
  public:
-  explicit summary_builder(const page_allocator& memory) : memory_{memory} {}
+  summary_builder(const page_allocator& memory, std::vector<pageblock_summary>& blocks)
+      : memory_{memory}, blocks_{blocks}, first_{blocks.size()} {}
 
   void add(frame_span span) {
     while (span.count > 0) {
@@ -24,12 +25,10 @@ class summary_builder {
     }
   }
 
-  [[nodiscard]] std::vector<pageblock_summary> take() { return std::move(blocks_); }
-
  private:
   pageblock_summary& block_at(pfn frame) {
     const auto index = pageblock_of(frame);
-    if (blocks_.empty() || blocks_.back().index != index) {
+    if (blocks_.size() == first_ || blocks_.back().index != index) {
       blocks_.push_back({.index = index, .type = memory_.pageblock_type(frame)});
     }
     return blocks_.back();
@@ -45,7 +44,8 @@ class summary_builder {
   }
 
   const page_allocator& memory_;
-  std::vector<pageblock_summary> blocks_;
+  std::vector<pageblock_summary>& blocks_;
+  std::size_t first_;  // of this zone
 };
 
 /// The parts of `blocks` that lie in one aligned block of `size`, as one summary.
@@ -69,8 +69,9 @@ void run_collector::end_run() {
   open_ = 0;
 }
 
-zone_summary summarize(const page_allocator& memory, const zone_extent& zone) {
-  summary_builder pageblocks{memory};
+free_runs summarize(const page_allocator& memory, const zone_extent& zone,
+                    std::vector<pageblock_summary>& blocks) {
+  summary_builder pageblocks{memory, blocks};
   run_collector runs;
   for_each_span(memory, zone, [&](const frame_span& span) {
     if (span.kind == span_kind::free) {
@@ -81,7 +82,7 @@ zone_summary summarize(const page_allocator& memory, const zone_extent& zone) {
     if (span.kind != span_kind::hole) pageblocks.add(span);
   });
   runs.end_run();
-  return {pageblocks.take(), runs.runs()};
+  return runs.runs();
 }
 
 std::array<std::uint64_t, migratetypes> count_by_type(std::span<const pageblock_summary> blocks) {

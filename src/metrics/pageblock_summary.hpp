@@ -39,12 +39,10 @@ class run_collector {
   free_runs runs_{};
 };
 
-struct zone_summary {
-  std::vector<pageblock_summary> pageblocks{};  ///< those that hold memory, ascending
-  free_runs runs{};
-};
-
-[[nodiscard]] zone_summary summarize(const page_allocator& memory, const zone_extent& zone);
+/// Adds summaries of a zone's pageblocks that hold memory, in ascending order.
+/// \return its runs of free frames
+free_runs summarize(const page_allocator& memory, const zone_extent& zone,
+                    std::vector<pageblock_summary>& blocks);
 
 [[nodiscard]] std::array<std::uint64_t, migratetypes> count_by_type(
     std::span<const pageblock_summary> blocks);

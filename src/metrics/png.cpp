@@ -70,8 +70,8 @@ unsigned entry_of(const std::array<std::uint16_t, N>& table, unsigned number) {
   return static_cast<unsigned>(std::ranges::upper_bound(table, number) - table.begin()) - 1;
 }
 
-constexpr std::array<std::uint16_t, 29> first_lengths{3,  4,  5,  6,  7,  8,  9,  10,  11,  13,
-                                                      15, 17, 19, 23, 27, 31, 35, 43,  51,  59,
+constexpr std::array<std::uint16_t, 29> first_lengths{3,  4,  5,  6,   7,   8,   9,   10,  11, 13,
+                                                      15, 17, 19, 23,  27,  31,  35,  43,  51, 59,
                                                       67, 83, 99, 115, 131, 163, 195, 227, 258};
 constexpr std::array<std::uint16_t, 30> first_distances{
     1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,

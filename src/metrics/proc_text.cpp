@@ -87,7 +87,8 @@ std::optional<zone_order_counts> parse_buddyinfo_line(std::string_view line) {
 std::vector<zone_lists> lists_of(const page_allocator& memory) {
   std::vector<zone_lists> zones;
   for (const auto& z : memory.zones()) {
-    zones.push_back({z.extent.type, detail::free_blocks_of(z), pageblocks_by_type(memory, z.extent)});
+    zones.push_back(
+        {z.extent.type, detail::free_blocks_of(z), pageblocks_by_type(memory, z.extent)});
   }
   return zones;
 }
@@ -97,13 +98,16 @@ std::string buddyinfo_text(std::span<const zone_lists> zones) {
   auto out = std::back_inserter(text);
   for (const auto& zone : zones) {
     fmt::format_to(out, "Node 0, zone {:>8} ", name_of(zone.zone));
-    for (const auto blocks : total_by_order(zone.free_blocks)) fmt::format_to(out, "{:>6} ", blocks);
+    for (const auto blocks : total_by_order(zone.free_blocks))
+      fmt::format_to(out, "{:>6} ", blocks);
     text += '\n';
   }
   return text;
 }
 
-std::string buddyinfo_text(const page_allocator& memory) { return buddyinfo_text(lists_of(memory)); }
+std::string buddyinfo_text(const page_allocator& memory) {
+  return buddyinfo_text(lists_of(memory));
+}
 
 std::expected<std::vector<zone_order_counts>, error> parse_buddyinfo(std::string_view text,
                                                                      std::string_view name) {
@@ -136,7 +140,8 @@ std::string pagetypeinfo_text(std::span<const zone_lists> zones, rule cma_row) {
     for (const auto type : types) {
       fmt::format_to(out, "Node {:>4}, zone {:>8}, type {:>12} ", 0, name_of(zone.zone),
                      name_of(type));
-      for (const auto& lists : zone.free_blocks) text += list_length(lists[static_cast<unsigned>(type)]);
+      for (const auto& lists : zone.free_blocks)
+        text += list_length(lists[static_cast<unsigned>(type)]);
       text += '\n';
     }
   }

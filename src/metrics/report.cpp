@@ -28,7 +28,7 @@ std::string index_text(const fragmentation& v, order size) {
 }
 
 std::string share_text(const fragmentation& v, std::size_t size,
-                       std::uint64_t large_blocks::*count) {
+                       std::uint64_t large_blocks::* count) {
   const auto& blocks = v.large[size];
   return detail::percent(share_of(blocks.*count, blocks.size, v.frames.memory));
 }
@@ -104,7 +104,8 @@ std::string tables(const run_results& r) {
   return fmt::format(
       "<section>\n<h2>Memory in numbers</h2>\n{}"
       "<h3>Free blocks at the end</h3>\n"
-      "<p class=\"quiet\">By order, 0 (4 KiB) to 10 (4 MiB). Unusable index: the part of free memory "
+      "<p class=\"quiet\">By order, 0 (4 KiB) to 10 (4 MiB). Unusable index: the part of free "
+      "memory "
       "in blocks below the order. Fragmentation index: towards 0 a request would fail for want of "
       "memory, towards 1 because it is in pieces; – : it would not fail.</p>\n{}"
       "<h3>Contiguity</h3>\n{}</section>\n",

@@ -39,8 +39,9 @@ const std::vector<chart>& all_charts() {
        .from_zero = false},
       {.title = "Pollution",
        .unit = "2 MiB blocks",
-       .note = "Blocks that an unmovable page keeps from ever becoming a large page, and pageblocks "
-               "that hold both kinds.",
+       .note =
+           "Blocks that an unmovable page keeps from ever becoming a large page, and pageblocks "
+           "that hold both kinds.",
        .lines = {{"unmovable_2MiB_blocks", "with an unmovable page"},
                  {"mixed_pageblocks", "with movable and unmovable pages"}}},
       {.title = "Pageblocks by type",
@@ -59,7 +60,9 @@ bool has_column(const time_series& series, std::string_view name) {
   return std::ranges::any_of(series.columns(), [&](const auto& c) { return c.name == name; });
 }
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 /// Colours that no theme would choose, so that they can be found in the drawing again.
 std::string marker_hex(std::size_t line) { return fmt::format("#0a0b{:02x}", line); }
@@ -140,7 +143,8 @@ std::string as_element(std::string svg, const chart& c) {
   }
   // Groups that were opened for a pen that then drew nothing.
   replace_all(svg, "\n\n", "\n");
-  replace_all(svg, "<svg", fmt::format("<svg role=\"img\" aria-label=\"{}\"", html_escaped(c.title)));
+  replace_all(svg, "<svg",
+              fmt::format("<svg role=\"img\" aria-label=\"{}\"", html_escaped(c.title)));
   return svg;
 }
 
@@ -186,10 +190,9 @@ std::expected<std::string, error> draw(const chart& c, const time_series& series
 std::string figure_of(const chart& c, std::string_view drawing) {
   std::string legend;
   for (std::size_t i = 0; i < c.lines.size(); ++i) {
-    legend += fmt::format(
-        R"(<li><svg class="key" viewBox="0 0 28 8" aria-hidden="true">)"
-        R"(<line x1="0" y1="4" x2="28" y2="4" class="line-{}"/></svg>{}</li>)",
-        i + 1, html_escaped(c.lines[i].label));
+    legend += fmt::format(R"(<li><svg class="key" viewBox="0 0 28 8" aria-hidden="true">)"
+                          R"(<line x1="0" y1="4" x2="28" y2="4" class="line-{}"/></svg>{}</li>)",
+                          i + 1, html_escaped(c.lines[i].label));
   }
   return fmt::format(
       "<figure class=\"chart\">\n<figcaption><strong>{}</strong> {}</figcaption>\n"

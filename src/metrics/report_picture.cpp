@@ -81,7 +81,8 @@ std::string size_text(const memory_picture& picture, std::size_t cells) {
 std::string address_labels(const memory_picture& picture, const picture_layout& layout) {
   constexpr std::size_t wanted = 8;
   const auto cells = layout.lines.size() * layout.width;
-  const auto step = std::max(layout.width, std::bit_floor(std::max<std::size_t>(cells / wanted, 1)));
+  const auto step =
+      std::max(layout.width, std::bit_floor(std::max<std::size_t>(cells / wanted, 1)));
   const double height = static_cast<double>(layout.lines.size());
   // No closer than this, or they would overlap.
   constexpr double closest = 0.05;
@@ -110,8 +111,8 @@ std::string figure_of(std::string_view name, const memory_picture& picture,
       "<img class=\"{2}\" width=\"{3}\" height=\"{4}\" alt=\"Picture of memory, {0}: a point for "
       "each pageblock, coloured by migratetype and the stronger the fuller\" "
       "src=\"data:image/png;base64,{5}\"></div>\n</figure>\n",
-      html_escaped(name), address_labels(picture, layout), style, layout.width,
-      layout.lines.size(), base64_of(image_of(picture, layout)));
+      html_escaped(name), address_labels(picture, layout), style, layout.width, layout.lines.size(),
+      base64_of(image_of(picture, layout)));
 }
 
 struct type_totals {
@@ -200,8 +201,9 @@ std::string pictures_html(const memory_picture& before, const memory_picture& af
   return fmt::format(
       "<p>Each point is {} of physical memory, {} to a line, from low addresses at the top to high "
       "ones at the bottom.</p>\n{}<div class=\"pair\">\n{}{}</div>\n{}",
-      size_text(new_picture, 1), size_text(new_picture, layout.width), legend_of(before, after), figure_of("Before", old_picture, layout),
-      figure_of("After", new_picture, layout), totals_table(before, after));
+      size_text(new_picture, 1), size_text(new_picture, layout.width), legend_of(before, after),
+      figure_of("Before", old_picture, layout), figure_of("After", new_picture, layout),
+      totals_table(before, after));
 }
 
 }  // namespace memsim::detail

@@ -21,8 +21,8 @@ namespace memsim::detail {
 struct picture_layout {
   static constexpr std::size_t gap = static_cast<std::size_t>(-1);
 
-  std::size_t width = 0;            ///< cells in a line
-  std::vector<std::size_t> lines{}; ///< the first cell of each, or `gap`
+  std::size_t width = 0;             ///< cells in a line
+  std::vector<std::size_t> lines{};  ///< the first cell of each, or `gap`
 };
 
 [[nodiscard]] picture_layout lay_out(const memory_picture&);

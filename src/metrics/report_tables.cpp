@@ -31,7 +31,9 @@ const std::vector<quantity>& quantities() {
       {"in use, unmovable", [](const f& v) { return size_of(v.frames.unmovable); }},
       {"longest free run", [](const f& v) { return size_of(v.runs.longest); }},
       {"free in 2 MiB pages",
-       [](const f& v) { return percent(share_of(v.large[0].free_now, order{9}, v.frames.memory)); }},
+       [](const f& v) {
+         return percent(share_of(v.large[0].free_now, order{9}, v.frames.memory));
+       }},
       {"free in 2 MiB pages, if all movable were moved",
        [](const f& v) {
          return percent(share_of(v.large[0].free_if_moved, order{9}, v.frames.memory));
@@ -230,8 +232,9 @@ std::string comparison_html(const recording_comparison& c) {
   std::string html = fallback_counts(c) + first_fallbacks(c);
   html += "<h3>Free blocks at the end</h3>\n";
   if (c.recorded_buddyinfo.empty()) {
-    html += "<p class=\"quiet\">The machine's own buddyinfo after the recording was not captured."
-            "</p>\n";
+    html +=
+        "<p class=\"quiet\">The machine's own buddyinfo after the recording was not captured."
+        "</p>\n";
   }
   return html + buddyinfo_comparison(c);
 }
@@ -239,8 +242,8 @@ std::string comparison_html(const recording_comparison& c) {
 std::string statistics_table(const std::vector<statistic_value>& statistics) {
   html_table table{{"Statistic", "value", "unit", "meaning"}};
   for (const auto& s : statistics) {
-    table.row({std::string{s.name}, grouped(s.value), std::string{s.unit},
-               std::string{s.description}});
+    table.row(
+        {std::string{s.name}, grouped(s.value), std::string{s.unit}, std::string{s.description}});
   }
   return table.html();
 }

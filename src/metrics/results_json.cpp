@@ -7,17 +7,15 @@ namespace memsim {
 namespace detail {
 namespace {
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 json run_json(const run_description& run) {
-  return {{"title", run.title},
-          {"command", run.command},
-          {"input", run.input},
-          {"machine", run.machine},
-          {"profile", run.profile},
-          {"seed", run.seed},
-          {"digest", to_text(run.state)},
-          {"duration_s", seconds(run.duration)}};
+  return {{"title", run.title},           {"command", run.command},
+          {"input", run.input},           {"machine", run.machine},
+          {"profile", run.profile},       {"seed", run.seed},
+          {"digest", to_text(run.state)}, {"duration_s", seconds(run.duration)}};
 }
 
 /// `{"Unmovable": {"Movable": 3}}`: wanted, then found; pairs that never occurred are left out.

@@ -21,7 +21,9 @@ void refuse_duplicates(const std::vector<series_column>& columns) {
   }
 }
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 }  // namespace
 
@@ -54,7 +56,8 @@ std::size_t time_series::column(std::string_view name) const {
 std::string csv_of(const time_series& series) {
   std::string text = "time [s]";
   auto out = std::back_inserter(text);
-  for (const auto& column : series.columns()) fmt::format_to(out, ",{} [{}]", column.name, column.unit);
+  for (const auto& column : series.columns())
+    fmt::format_to(out, ",{} [{}]", column.name, column.unit);
   text += '\n';
   for (std::size_t row = 0; row < series.rows(); ++row) {
     fmt::format_to(out, "{:.6f}", seconds(series.time(row)));

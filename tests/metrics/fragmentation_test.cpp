@@ -42,9 +42,9 @@ SCENARIO("a zone put together by hand is measured as worked out by hand", "[metr
     THEN("large blocks are free, could be freed, or hold an unmovable page") {
       CHECK(v.large[0] == large_blocks{.size = order{9},
                                        .with_memory = 7,
-                                       .with_unmovable = 2,    // 0 and 5
-                                       .free_now = 3,          // 1, 2 and 3
-                                       .free_if_moved = 5});   // these, 4 and 7
+                                       .with_unmovable = 2,   // 0 and 5
+                                       .free_now = 3,         // 1, 2 and 3
+                                       .free_if_moved = 5});  // these, 4 and 7
       CHECK(v.large[1] == large_blocks{.size = order{13}, .with_memory = 1, .with_unmovable = 1});
       CHECK(v.large[2] == large_blocks{.size = order{18}, .with_memory = 1, .with_unmovable = 1});
       CHECK(share_of(v.large[0].free_if_moved, order{9}, v.frames.memory) == Approx(5.0 / 7));
@@ -159,8 +159,7 @@ TEST_CASE("the table shows the zones side by side and their free lists", "[metri
 }
 
 TEST_CASE("the JSON holds what was measured, with schema and units", "[metrics]") {
-  const auto document =
-      nlohmann::json::parse(json_of(measure(machine_of({seven_pageblocks()}))));
+  const auto document = nlohmann::json::parse(json_of(measure(machine_of({seven_pageblocks()}))));
   CHECK(document["schema"] == "memsim.fragmentation/1");
   CHECK(document["units"]["frames"] == "frames of 4096 bytes");
   const auto& zone = document["zones"][0];

@@ -12,9 +12,12 @@ namespace {
 
 // As a Linux 6.18 without CONFIG_CMA printed them; every line ends in a blank.
 constexpr std::string_view captured_buddyinfo =
-    "Node 0, zone      DMA      0      0      0      0      0      0      0      0      1      1      3 \n"
-    "Node 0, zone    DMA32      2      2      4      2      5      4      4      4      5      3    751 \n"
-    "Node 0, zone   Normal   8485   2368    630    469    715   1716   1329    980    644    471   1280 \n";
+    "Node 0, zone      DMA      0      0      0      0      0      0      0      0      1      1   "
+    "   3 \n"
+    "Node 0, zone    DMA32      2      2      4      2      5      4      4      4      5      3   "
+    " 751 \n"
+    "Node 0, zone   Normal   8485   2368    630    469    715   1716   1329    980    644    471   "
+    "1280 \n";
 
 // clang-format off
 constexpr std::string_view captured_pagetypeinfo =
@@ -87,9 +90,10 @@ TEST_CASE("pagetypeinfo has a row and a column for CMA if asked, or if there is 
   numbers[0].pageblocks[static_cast<unsigned>(migratetype::cma)] = 32;
   const auto text = pagetypeinfo_text(numbers, rule::on);
   CHECK_THAT(text, ContainsSubstring("Node    0, zone      DMA, type   HighAtomic      0 "));
-  CHECK_THAT(text, ContainsSubstring("Node    0, zone      DMA, type          CMA      0      0      "
-                                     "0      0      0      0      0      0      0      0     16 \n"
-                                     "Node    0, zone      DMA, type      Isolate "));
+  CHECK_THAT(text,
+             ContainsSubstring("Node    0, zone      DMA, type          CMA      0      0      "
+                               "0      0      0      0      0      0      0      0     16 \n"
+                               "Node    0, zone      DMA, type      Isolate "));
   CHECK_THAT(text, ContainsSubstring("Reclaimable   HighAtomic          CMA      Isolate \n"));
   CHECK_THAT(text, ContainsSubstring("           32            0 \n"));
 
@@ -117,9 +121,10 @@ TEST_CASE("a machine's lists are those of its zones, and its holes are no pagebl
   const auto zones = lists_of(test::machine_of({test::seven_pageblocks()}));
   REQUIRE(zones.size() == 1);
   CHECK(zones[0].pageblocks == std::array<std::uint64_t, migratetypes>{2, 5, 0, 0, 0, 0});
-  CHECK(buddyinfo_text(zones) ==
-        "Node 0, zone      DMA      1      0      0      0      0      0      0      0      2      1 "
-        "     1 \n");
+  CHECK(
+      buddyinfo_text(zones) ==
+      "Node 0, zone      DMA      1      0      0      0      0      0      0      0      2      1 "
+      "     1 \n");
 }
 
 TEST_CASE("a pageblock of several regions is one pageblock", "[metrics]") {
@@ -147,7 +152,8 @@ TEST_CASE("buddyinfo text that is none is an error with file, line and text", "[
   CHECK_THAT(message_of(""), ContainsSubstring("x.buddyinfo"));
   CHECK_THAT(message_of(good + "Node 0, zone   Normal 1 2 3\n"),
              ContainsSubstring("x.buddyinfo:2") && ContainsSubstring("Normal 1 2 3"));
-  CHECK_THAT(message_of("hello\n"), ContainsSubstring("x.buddyinfo:1") && ContainsSubstring("hello"));
+  CHECK_THAT(message_of("hello\n"),
+             ContainsSubstring("x.buddyinfo:1") && ContainsSubstring("hello"));
   CHECK_THAT(message_of("Node 0, zone      DMA 0 0 0 0 0 0 0 0 1 x 3 \n"),
              ContainsSubstring("x.buddyinfo:1"));
   CHECK_THAT(message_of("Node 0, zone      DMA 0 0 0 0 0 0 0 0 1 1 3 4\n"),

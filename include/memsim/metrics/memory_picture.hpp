@@ -35,8 +35,8 @@ struct memory_picture {
 /// Per-CPU pages are drawn as free.
 [[nodiscard]] memory_picture take_picture(const page_allocator& memory);
 
-/// The same picture in at most `cells` cells, each of a power of two pageblocks: the type is the one
-/// that most of them have, and of two equally frequent the first; the fill is their average.
+/// The same picture in at most `cells` cells, each of a power of two pageblocks: the type is the
+/// one that most of them have, and of two equally frequent the first; the fill is their average.
 /// \throws usage_error if `cells` is 0
 [[nodiscard]] memory_picture reduced(const memory_picture& picture, std::size_t cells);
 
