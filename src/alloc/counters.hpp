@@ -25,13 +25,13 @@ inline bool change_lagging(std::int64_t& global, std::int32_t& pending, std::uin
 
 inline void allocator_core::change_free(actor& a, std::int64_t pages) {
   if (change_lagging(a.z.free_pages, a.pending.free, a.z.counter_threshold, pages)) {
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
 }
 
 inline void allocator_core::change_cma(actor& a, std::int64_t pages) {
   if (change_lagging(a.z.free_cma, a.pending.cma, a.z.counter_threshold, pages)) {
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
 }
 

@@ -34,7 +34,7 @@ inline void allocator_core::insert(actor& a, frame_index frame, unsigned order, 
   a.z.free_orders[static_cast<unsigned>(type)] |= 1u << order;
   if (type == migratetype::highatomic) {
     a.z.free_highatomic += 1u << order;
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
   ++a.done.list_insertions;
 }
@@ -47,7 +47,7 @@ inline void allocator_core::remove(actor& a, frame_index frame, unsigned order) 
   if (--a.z.free_blocks[order][type] == 0) a.z.free_orders[type] &= ~(1u << order);
   if (type == static_cast<unsigned>(migratetype::highatomic)) {
     a.z.free_highatomic -= 1u << order;
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
   ++a.done.list_removals;
 }

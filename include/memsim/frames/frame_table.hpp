@@ -163,6 +163,9 @@ class frame_table {
     return order < pageblock_order.value() ? marks_[index] : block_marks_[index / pageblock_frames];
   }
 
+  /// mark() of a block known to be below pageblock order.
+  [[nodiscard]] frame_mark& low_mark(node index) { return marks_[index]; }
+
   /// The allocator's three bits for a pageblock; 0 until set.
   [[nodiscard]] unsigned tag(node block) const { return block_tags_[block] & tag_mask; }
   void set_tag(node block, unsigned tag) {
