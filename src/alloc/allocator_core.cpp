@@ -12,14 +12,14 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {}
-
-// Few zones, and most frames are in the highest.
-zone* allocator_core::zone_of(frame_index frame) {
-  for (std::size_t i = zones_.size(); i-- > 1;) {
-    if (pfn{frame} >= zones_[i].extent.start) return &zones_[i];
+      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
+  preferred_zone_.fill(no_zone);
+  for (std::size_t i = 0; i < zones_.size(); ++i) {
+    for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;
+         ++highest) {
+      preferred_zone_[highest] = static_cast<std::uint8_t>(i);
+    }
   }
-  return &zones_.front();
 }
 
 }  // namespace memsim::detail

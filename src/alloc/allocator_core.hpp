@@ -61,6 +61,8 @@ struct actor {
   work& done;
 };
 
+struct placement;
+
 class allocator_core {
  public:
   allocator_core(memory_map memory, const kernel_profile& profile, const tuning& settings,
@@ -76,6 +78,17 @@ class allocator_core {
   allocator_counts counts_;
   std::vector<allocator_observer*> observers_;
   allocation_gate* gate_ = nullptr;
+  /// The index of the zone that a request tries first, by the highest that it may use.
+  std::array<std::uint8_t, zone_types> preferred_zone_{};
+  static constexpr std::uint8_t no_zone = 0xff;
+  bool attended_ = false;
+
+  /// Whether anybody listens or may refuse.
+  [[nodiscard]] bool is_attended() const { return attended_; }
+  void update_attended() { attended_ = gate_ != nullptr || !observers_.empty(); }
+
+  // The common case, in hot_path.hpp.
+  frame_index allocate_hot(cpu_id cpu, unsigned order, placement where);
 
   // Requests: A1, A2, A4, A14. allocate.cpp
   frame_index allocate(context& ctx, const request& wanted);
@@ -85,6 +98,7 @@ class allocator_core {
   frame_index take_directly(actor& a, const request& wanted, attempt how);
   // Frees: A10, B6, drains. pcp.cpp
   void free(context& ctx, frame_index frame, unsigned order);
+  void free_directly(context& ctx, zone& z, frame_index frame, unsigned order);
   void drain_zone(context& ctx, zone& z, cpu_id cpu);
 
   // Pageblocks.
@@ -94,7 +108,7 @@ class allocator_core {
   void set_block_type(frame_index frame, migratetype type) {
     frames_.set_tag(frame / block_frames, static_cast<unsigned>(type) ^ fresh_tag);
   }
-  [[nodiscard]] zone* zone_of(frame_index frame);
+  [[nodiscard]] zone& zone_of(frame_index frame);
   [[nodiscard]] static actor act(context& ctx, zone& z) { return act_on(ctx, z, ctx.cpu); }
   [[nodiscard]] static actor act_on(context& ctx, zone& z, cpu_id cpu) {
     return {z, z.cpus[cpu.value()], cpu, z.cpus[ctx.cpu.value()].pending, ctx.done};
@@ -144,9 +158,10 @@ class allocator_core {
   frame_index allocate_from_pcp(actor& a, const request& wanted, attempt how, unsigned list);
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
-  void free_to_pcp(actor& a, frame_index frame, unsigned order, migratetype type, unsigned list);
-  void trim(actor& a, unsigned order, unsigned list);
-  void trim_adaptive(actor& a, unsigned order, unsigned list);
+  bool note_free(per_cpu_pages& pcp, unsigned order) const;
+  void trim(context& ctx, zone& z, unsigned list, bool free_high);
+  void trim_to_fixed_high(actor& a, unsigned list, bool free_high);
+  void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
 
   // High-order atomic reserve: A12, B9. highatomic.cpp

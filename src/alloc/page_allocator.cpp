@@ -3,23 +3,34 @@
 #include <memsim/alloc/page_allocator.hpp>
 
 #include <algorithm>
+#include <iterator>
 
-#include "alloc/allocator_core.hpp"
+#include "alloc/hot_path.hpp"
 #include "alloc/state.hpp"
 
 namespace memsim {
 namespace {
 
+struct event_totals {
+  std::uint64_t allocations = 0;
+  std::uint64_t frees = 0;
+  std::uint64_t pages_allocated = 0;
+  std::uint64_t pages_freed = 0;
+};
+
+constexpr std::array totals_table{
+    statistic<event_totals>{"allocations", "blocks", "requests that got a block",
+                            &event_totals::allocations},
+    statistic<event_totals>{"frees", "blocks", "blocks given back", &event_totals::frees},
+    statistic<event_totals>{"pages_allocated", "pages", "pages of all blocks handed out",
+                            &event_totals::pages_allocated},
+    statistic<event_totals>{"pages_freed", "pages", "pages of all blocks given back",
+                            &event_totals::pages_freed},
+};
+
 constexpr std::array counts_table{
-    statistic<allocator_counts>{"allocations", "blocks", "requests that got a block",
-                                &allocator_counts::allocations},
     statistic<allocator_counts>{"failed_allocations", "requests", "requests that got nothing",
                                 &allocator_counts::failed_allocations},
-    statistic<allocator_counts>{"frees", "blocks", "blocks given back", &allocator_counts::frees},
-    statistic<allocator_counts>{"pages_allocated", "pages", "pages of all blocks handed out",
-                                &allocator_counts::pages_allocated},
-    statistic<allocator_counts>{"pages_freed", "pages", "pages of all blocks given back",
-                                &allocator_counts::pages_freed},
     statistic<allocator_counts>{"fallbacks", "events",
                                 "times a block of another migratetype was taken",
                                 &allocator_counts::fallbacks},
@@ -37,17 +48,28 @@ constexpr std::array counts_table{
                                 &allocator_counts::kswapd_wakeups},
 };
 
+[[noreturn, gnu::cold]] void refuse_cpu(const detail::allocator_core& core, cpu_id cpu) {
+  throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
+}
+
+[[noreturn, gnu::cold]] void refuse_order(order size) {
+  throw_usage("order {} is above {}, the largest the page allocator serves", size, max_page_order);
+}
+
+[[noreturn, gnu::cold]] void refuse_mobility(gfp flags) {
+  throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
+}
+
 void check_cpu(const detail::allocator_core& core, cpu_id cpu) {
-  if (cpu.value() >= core.cpus_) {
-    throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
-  }
+  if (cpu.value() >= core.cpus_) [[unlikely]] refuse_cpu(core, cpu);
 }
 
 void check_order(order size) {
-  if (size > max_page_order) {
-    throw_usage("order {} is above {}, the largest the page allocator serves", size,
-                max_page_order);
-  }
+  if (size > max_page_order) [[unlikely]] refuse_order(size);
+}
+
+void check_mobility(gfp flags) {
+  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) [[unlikely]] refuse_mobility(flags);
 }
 
 // What a frame is, for a message.
@@ -66,7 +88,15 @@ std::string describe(const detail::allocator_core& core, pfn frame) {
   return "not the first frame of a block";
 }
 
-[[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
+// Marks below pageblock order stand only where a block of their order is aligned.
+bool is_allocated(const detail::allocator_core& core, pfn block, unsigned order) {
+  if (block >= core.frames_.end()) return false;
+  const auto frame = static_cast<detail::frame_index>(block.value());
+  if (order < pageblock_order.value()) return core.frames_.marks()[frame].is_allocated(order);
+  return frame % pageblock_frames == 0 && core.frames_.mark(frame, order).is_allocated(order);
+}
+
+[[noreturn, gnu::cold]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
   throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
               describe(core, block));
 }
@@ -91,6 +121,7 @@ page_allocator::page_allocator(const page_allocator& other)
     : core_{std::make_unique<detail::allocator_core>(*other.core_)} {
   core_->observers_.clear();
   core_->gate_ = nullptr;
+  core_->update_attended();
 }
 
 page_allocator& page_allocator::operator=(const page_allocator& other) {
@@ -106,50 +137,59 @@ std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp fl
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
-  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
-    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
+  check_mobility(flags);
+  if (core.is_attended()) return alloc_attended(ctx, size, flags);
+  return alloc_unattended(ctx, size, flags);
+}
+
+// Nobody listens and nobody refuses.
+inline std::expected<pfn, error> page_allocator::alloc_unattended(context& ctx, order size,
+                                                                  gfp flags) {
+  auto& core = *core_;
+  const unsigned o = size.value();
+  const auto where = detail::placement_table[flags.bits() % detail::placement_flags];
+  auto frame = core.allocate_hot(ctx.cpu, o, where);
+  if (frame == detail::no_frame) [[unlikely]] {
+    frame = core.allocate(ctx, detail::make_request(size, flags));
+    if (frame == detail::no_frame) {
+      ++core.counts_.failed_allocations;
+      return std::unexpected{error{errc::no_memory}};
+    }
   }
+  core.frames_.mark(frame, o) = frame_mark::allocated(o);
+  ++core.counts_.allocations[o];
+  if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
+  return pfn{frame};
+}
+
+std::expected<pfn, error> page_allocator::alloc_attended(context& ctx, order size, gfp flags) {
+  auto& core = *core_;
   if (core.gate_ != nullptr && core.gate_->refuses(ctx, size, flags)) {
     return std::unexpected{error{errc::injected}};
   }
-
-  const auto frame = core.allocate(ctx, detail::make_request(size, flags));
-  if (frame == detail::no_frame) {
-    ++core.counts_.failed_allocations;
-  } else {
-    core.frames_.mark(frame, size.value()) = frame_mark::allocated(size.value());
-    ++core.counts_.allocations;
-    core.counts_.pages_allocated += size.frames();
-    if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
-  }
-  if (!core.observers_.empty()) {
-    const allocation_event event{
-        ctx.cpu, size, flags,
-        frame == detail::no_frame ? std::nullopt : std::optional{pfn{frame}}};
-    for (auto* observer : core.observers_) observer->on_allocation(event);
-  }
-  if (frame == detail::no_frame) return std::unexpected{error{errc::no_memory}};
-  return pfn{frame};
+  auto block = alloc_unattended(ctx, size, flags);
+  const allocation_event event{ctx.cpu, size, flags,
+                               block ? std::optional{*block} : std::nullopt};
+  for (auto* observer : core.observers_) observer->on_allocation(event);
+  return block;
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
-  if (block >= core.frames_.end()) refuse_free(core, block, size);
-  const auto frame = static_cast<detail::frame_index>(block.value());
-  if (frame % size.frames() != 0 ||
-      !core.frames_.mark(frame, size.value()).is_allocated(size.value())) {
-    refuse_free(core, block, size);
-  }
+  if (!is_allocated(core, block, size.value())) [[unlikely]] refuse_free(core, block, size);
+  if (core.is_attended()) [[unlikely]] return free_attended(ctx, block, size);
+  ++core.counts_.frees[size.value()];
+  core.free(ctx, static_cast<detail::frame_index>(block.value()), size.value());
+}
 
-  ++core.counts_.frees;
-  core.counts_.pages_freed += size.frames();
-  core.free(ctx, frame, size.value());
-  if (!core.observers_.empty()) {
-    const free_event event{ctx.cpu, block, size};
-    for (auto* observer : core.observers_) observer->on_free(event);
-  }
+void page_allocator::free_attended(context& ctx, pfn block, order size) {
+  auto& core = *core_;
+  ++core.counts_.frees[size.value()];
+  core.free(ctx, static_cast<detail::frame_index>(block.value()), size.value());
+  const free_event event{ctx.cpu, block, size};
+  for (auto* observer : core.observers_) observer->on_free(event);
 }
 
 void page_allocator::drain(context& ctx, cpu_id cpu) {
@@ -216,17 +256,32 @@ allocator_state page_allocator::state() const { return detail::state_of(*core_);
 digest page_allocator::state_digest() const { return detail::digest_of(*core_); }
 
 std::vector<statistic_value> page_allocator::statistics() const {
-  return values_of(core_->counts_, counts_table);
+  const auto& counts = core_->counts_;
+  event_totals totals;
+  for (unsigned o = 0; o < page_orders; ++o) {
+    totals.allocations += counts.allocations[o];
+    totals.frees += counts.frees[o];
+    totals.pages_allocated += counts.allocations[o] << o;
+    totals.pages_freed += counts.frees[o] << o;
+  }
+  auto values = values_of(totals, totals_table);
+  std::ranges::move(values_of(counts, counts_table), std::back_inserter(values));
+  return values;
 }
 
 void page_allocator::add_observer(allocator_observer& observer) {
   core_->observers_.push_back(&observer);
+  core_->update_attended();
 }
 
 void page_allocator::remove_observer(allocator_observer& observer) {
   std::erase(core_->observers_, &observer);
+  core_->update_attended();
 }
 
-void page_allocator::set_gate(allocation_gate* gate) { core_->gate_ = gate; }
+void page_allocator::set_gate(allocation_gate* gate) {
+  core_->gate_ = gate;
+  core_->update_attended();
+}
 
 }  // namespace memsim

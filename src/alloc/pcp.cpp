@@ -4,17 +4,10 @@
 
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
-#include "alloc/watermark_test.hpp"
+#include "alloc/hot_path.hpp"
 
 namespace memsim::detail {
 namespace {
-
-// What a huge page or an order above the costly one never does: free_high.
-bool is_high_order(unsigned order) { return order >= 1 && order <= costly_order; }
-
-std::uint32_t clamped(std::uint32_t value, std::uint32_t low, std::uint32_t high) {
-  return std::min(std::max(value, low), high);
-}
 
 // x - y, but not below the floor.
 std::uint32_t reduced(std::uint32_t x, std::uint32_t y, std::uint32_t floor) {
@@ -81,14 +74,9 @@ std::uint32_t allocator_core::refill_size(actor& a, unsigned order) {
   return blocks > 1 ? std::max(blocks >> order, 2u) : 1;
 }
 
-// A10, B6.
-void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
-  auto a = act(ctx, *zone_of(frame));
-  const auto type = block_type(frame);
-  const auto listed = is_mergeable(type) ? type : migratetype::movable;
-  if (const unsigned list = pcp_list_of(order, listed); list != pcp_lists) {
-    return free_to_pcp(a, frame, order, type, list);
-  }
+// A10 for orders that are not kept per CPU.
+void allocator_core::free_directly(context& ctx, zone& z, frame_index frame, unsigned order) {
+  auto a = act(ctx, z);
   frames_.mark(frame, order) = {};
   ++a.done.zone_lock_acquisitions;
   if (order > pageblock_order.value() && profile_.frees_by_pageblock == rule::on) {
@@ -96,30 +84,25 @@ void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
       give_back(a, frame + i, pageblock_order.value(), block_type(frame + i));
     }
   } else {
-    give_back(a, frame, order, type);
+    give_back(a, frame, order, block_type(frame));
   }
 }
 
-// A10.1.
-void allocator_core::free_to_pcp(actor& a, frame_index frame, unsigned order, migratetype type,
-                                 unsigned list) {
-  frames_.mark(frame, order) = frame_mark::per_cpu(order);
-  a.pcp.lists[list].push_front({frame, type});
-  a.pcp.count += 1u << order;
+void allocator_core::trim(context& ctx, zone& z, unsigned list, bool free_high) {
+  auto a = act(ctx, z);
   if (profile_.pcp == pcp_rule::fixed_high) {
-    trim(a, order, list);
+    trim_to_fixed_high(a, list, free_high);
   } else {
-    trim_adaptive(a, order, list);
+    trim_to_adaptive_high(a, list, free_high);
   }
 }
 
-// A10.2 to A10.4.
-void allocator_core::trim(actor& a, unsigned order, unsigned list) {
+// A10.3 and A10.4.
+void allocator_core::trim_to_fixed_high(actor& a, unsigned list, bool free_high) {
   auto& pcp = a.pcp;
-  const bool free_high = pcp.free_factor > 0 && is_high_order(order);
-  const std::uint32_t limit = free_high              ? 0
-                              : a.z.reclaim_active ? std::min(4 * pcp.batch, pcp.high)
-                                                     : pcp.high;
+  std::uint32_t limit = pcp.high;
+  if (a.z.reclaim_active) limit = std::min(4 * pcp.batch, pcp.high);
+  if (free_high) limit = 0;
   if (pcp.count < limit) return;
   if (free_high) return bulk_free(a, pcp.count, list);
   if (limit < pcp.batch) return bulk_free(a, 1, list);
@@ -130,31 +113,22 @@ void allocator_core::trim(actor& a, unsigned order, unsigned list) {
 }
 
 // B6: the limit follows the load.
-void allocator_core::trim_adaptive(actor& a, unsigned order, unsigned list) {
+void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_high) {
   auto& pcp = a.pcp;
   const std::uint32_t largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
-  pcp.alloc_factor >>= 1;
-  const bool free_high = is_high_order(order) && pcp.free_count >= pcp.batch &&
-                         pcp.previous_free_high_order &&
-                         (!pcp.free_high_batch || pcp.count >= pcp.batch);
-  pcp.previous_free_high_order = is_high_order(order);
-  if (pcp.free_count < largest_batch) pcp.free_count += 1u << order;
-
-  const std::uint32_t high = clamped(pcp.high, pcp.high_min, pcp.high_max);
   const std::uint32_t freed_lately = std::max(pcp.free_count, pcp.batch);
-  std::uint32_t limit = high;
-  pcp.high = high;
+  std::uint32_t limit = pcp.high;
   if (free_high) {
-    pcp.high = reduced(high, largest_batch, pcp.high_min);
+    pcp.high = reduced(pcp.high, largest_batch, pcp.high_min);
     limit = 0;
   } else if (a.z.reclaim_active) {
-    pcp.high = reduced(high, freed_lately, pcp.high_min);
+    pcp.high = reduced(pcp.high, freed_lately, pcp.high_min);
     limit = std::min(4 * pcp.batch, pcp.high);
   } else if (pcp.high_min != pcp.high_max) {
     if (a.z.below_high) {
-      pcp.high = reduced(high, freed_lately, pcp.high_min);
+      pcp.high = reduced(pcp.high, freed_lately, pcp.high_min);
       limit = std::max(pcp.count, pcp.high_min);
-    } else if (pcp.count >= high && high < pcp.free_count + pcp.batch) {
+    } else if (pcp.count >= pcp.high && pcp.high < pcp.free_count + pcp.batch) {
       pcp.high = clamped(pcp.free_count + pcp.batch, pcp.high_min, pcp.high_max);
     }
   }

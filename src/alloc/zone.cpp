@@ -23,10 +23,10 @@ std::uint64_t zone::free_blocks_of(order size) const {
 namespace detail {
 
 void page_ring::grow() {
-  constexpr std::size_t first_capacity = 16;
-  std::vector<packed_page> larger(slots_.empty() ? first_capacity : slots_.size() * 2);
+  std::vector<packed_page> larger(slots_.size() * 2);
   for (std::uint32_t i = 0; i < size_; ++i) larger[i] = (*this)[i];
   slots_ = std::move(larger);
+  mask_ = static_cast<std::uint32_t>(slots_.size()) - 1;
   head_ = 0;
 }
 

@@ -34,36 +34,38 @@ class page_ring {
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] packed_page operator[](std::uint32_t i) const {
-    return slots_[(head_ + i) & mask()];
+    return slots_[(head_ + i) & mask_];
   }
 
   void push_front(packed_page page) {
-    if (size_ == slots_.size()) grow();
-    head_ = (head_ - 1) & mask();
+    if (size_ > mask_) grow();
+    head_ = (head_ - 1) & mask_;
     slots_[head_] = page;
     ++size_;
   }
   void push_back(packed_page page) {
-    if (size_ == slots_.size()) grow();
-    slots_[(head_ + size_) & mask()] = page;
+    if (size_ > mask_) grow();
+    slots_[(head_ + size_) & mask_] = page;
     ++size_;
   }
   packed_page pop_front() {
     const auto page = slots_[head_];
-    head_ = (head_ + 1) & mask();
+    head_ = (head_ + 1) & mask_;
     --size_;
     return page;
   }
   packed_page pop_back() {
     --size_;
-    return slots_[(head_ + size_) & mask()];
+    return slots_[(head_ + size_) & mask_];
   }
 
  private:
-  [[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(slots_.size()) - 1; }
+  static constexpr std::uint32_t first_capacity = 16;
+
   void grow();
 
-  std::vector<packed_page> slots_;  // a power of two, or none
+  std::vector<packed_page> slots_ = std::vector<packed_page>(first_capacity);
+  std::uint32_t mask_ = first_capacity - 1;  // the capacity, a power of two, less one
   std::uint32_t head_ = 0;
   std::uint32_t size_ = 0;
 };
