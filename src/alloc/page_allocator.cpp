@@ -196,6 +196,23 @@ void page_allocator::adopt(pfn block, order size) {
       frame_mark::allocated(size.value()).with_movable(movable);
 }
 
+void page_allocator::split(pfn block, order from, order to) {
+  check_order(from);
+  if (to > from || !is_allocated(*core_, block, from.value())) {
+    throw_usage("split of frame {} from order {} to order {}: it is {}", block, from, to,
+                block < core_->frames_.end() ? describe(*core_, block) : "not memory");
+  }
+  auto& frames = core_->frames_;
+  const bool head_movable = frames.mark_at(block).movable();
+  frames.mark(static_cast<detail::frame_index>(block.value()), from.value()) = frame_mark{};
+  for (pfn part = block; part < block + from.frames(); part += to.frames()) {
+    const auto frame = static_cast<detail::frame_index>(part.value());
+    const bool movable = part == block ? head_movable : frames.mark_at(part).movable();
+    if (to < pageblock_order) frames.touch(frame / pageblock_frames);
+    frames.mark(frame, to.value()) = frame_mark::allocated(to.value()).with_movable(movable);
+  }
+}
+
 void page_allocator::set_movable(pfn frame, rule movable) {
   auto& frames = core_->frames_;
   const auto* const region = core_->memory_.find(frame);

@@ -66,6 +66,7 @@ struct replay_counts {
   std::uint64_t adopted = 0;
   std::uint64_t substituted = 0;
   std::uint64_t not_found = 0;
+  std::uint64_t split_blocks = 0;
   std::uint64_t resized_frees = 0;
   std::uint64_t lost_frees = 0;
   std::uint64_t type_mismatches = 0;
@@ -104,8 +105,11 @@ inline constexpr std::array replay_statistics{
     statistic<replay_counts>{"not_found", "blocks",
                              "frees of blocks from before the recording, for which none was left",
                              &replay_counts::not_found},
+    statistic<replay_counts>{"split_blocks", "blocks",
+                             "blocks of the recording that were freed in parts",
+                             &replay_counts::split_blocks},
     statistic<replay_counts>{"resized_frees", "blocks",
-                             "frees that name another order than the allocation did",
+                             "frees that name a larger order than the allocation did",
                              &replay_counts::resized_frees},
     statistic<replay_counts>{"lost_frees", "blocks",
                              "blocks freed because the recording allocated over them",
@@ -183,7 +187,8 @@ class trace_replayer {
 
   /// Does one event.
   /// \return errc::inconsistent if its CPU is not one of the machine's, its order is above
-  ///         max_page_order, or its flags ask for both mobilities; then nothing has changed
+  ///         max_page_order, its block is not aligned, or its flags ask for both mobilities; then
+  ///         nothing has changed
   [[nodiscard]] std::expected<void, error> feed(const trace_event& event);
 
   /// Takes the last sample; once, after the last event.

@@ -29,8 +29,7 @@ class trace_hints {
  public:
   enum class frame_hint : unsigned char {
     unknown,  ///< not in the trace
-    free,     ///< on a free list when the recording began
-    per_cpu,  ///< on a per-CPU list
+    free,     ///< on a free list or a per-CPU list when the recording began
     in_use,
   };
 
@@ -44,6 +43,8 @@ class trace_hints {
   [[nodiscard]] std::expected<void, error> read(ftrace_reader& trace);
 
   [[nodiscard]] frame_hint at(pfn frame) const;
+  /// Whether a frame in [first, first + count) was in use.
+  [[nodiscard]] bool any_in_use(pfn first, frame_count count) const;
   /// Whether the trace names a frame in [first, first + count).
   [[nodiscard]] bool any(pfn first, frame_count count) const;
   /// The type of a pageblock by the first of its frames that left or joined the free lists.
