@@ -198,7 +198,9 @@ void page_allocator::adopt(pfn block, order size) {
 
 void page_allocator::split(pfn block, order from, order to) {
   check_order(from);
-  if (to > from || !is_allocated(*core_, block, from.value())) {
+  if (to > from || block >= core_->frames_.end() ||
+      !core_->frames_.mark(static_cast<detail::frame_index>(block.value()), from.value())
+           .is_allocated(from.value())) {
     throw_usage("split of frame {} from order {} to order {}: it is {}", block, from, to,
                 block < core_->frames_.end() ? describe(*core_, block) : "not memory");
   }

@@ -76,22 +76,25 @@ class memory_cursor {
   return frames.mark(static_cast<frame_table::node>(frame.value()), pageblock_order.value());
 }
 
-/// Calls `visit(frame_span)` for stretches that together cover the zone, in ascending order.
+/// Calls `visit(frame_span)` for stretches that together cover the zone as far as there are
+/// frames, in ascending order.
 template <class Visit>
 void for_each_span(const page_allocator& memory, const zone_extent& zone, Visit visit) {
   const auto& frames = memory.frames();
   memory_cursor cursor{memory.memory()};
-  for (pfn at = zone.start; at < zone.end();) {
+  // A zone may span more than the machine has: the rest is a hole.
+  const pfn zone_end = std::min(zone.end(), frames.end());
+  for (pfn at = zone.start; at < zone_end;) {
     const auto mark = mark_of(frames, at);
     if (mark.use() != frame_use::none) {
-      const auto count = std::min(order{mark.order()}.frames(), zone.end() - at);
+      const auto count = std::min(order{mark.order()}.frames(), zone_end - at);
       visit(frame_span{at, count, kind_of(mark)});
       at += count;
     } else if (mark.movable()) {
       visit(frame_span{at, 1, span_kind::movable});
       ++at;
     } else {
-      const pfn end = std::min(end_of_unmarked(frames, at), zone.end());
+      const pfn end = std::min(end_of_unmarked(frames, at), zone_end);
       const auto [stretch_end, is_memory] = cursor.at(at, end);
       visit(frame_span{at, stretch_end - at, is_memory ? span_kind::unmovable : span_kind::hole});
       at = stretch_end;

@@ -43,15 +43,18 @@ const std::vector<chart>& all_charts() {
            "Blocks that an unmovable page keeps from ever becoming a large page, and pageblocks "
            "that hold both kinds.",
        .lines = {{"unmovable_2MiB_blocks", "with an unmovable page"},
-                 {"mixed_pageblocks", "with movable and unmovable pages"}}},
+                 {"mixed_pageblocks", "with movable and unmovable pages"}},
+       .whole_numbers = true},
       {.title = "Pageblocks by type",
        .unit = "pageblocks",
        .note = "The others are movable, or of a special type.",
-       .lines = {{"unmovable_pageblocks", "unmovable"}, {"reclaimable_pageblocks", "reclaimable"}}},
+       .lines = {{"unmovable_pageblocks", "unmovable"}, {"reclaimable_pageblocks", "reclaimable"}},
+       .whole_numbers = true},
       {.title = "Fallbacks so far",
        .unit = "events",
        .note = "Requests that took memory of another migratetype.",
-       .lines = {{"fallbacks", "memsim"}, {"recorded_fallbacks", "recorded"}}},
+       .lines = {{"fallbacks", "memsim"}, {"recorded_fallbacks", "recorded"}},
+       .whole_numbers = true},
   };
   return charts;
 }
@@ -86,8 +89,13 @@ void append_data(std::string& script, const chart& c, const time_series& series)
   script += "END\n";
 }
 
+struct axis_range {
+  double low = 0;
+  double high = 0;
+};
+
 /// The range of the vertical axis. A line that never changes needs one too.
-std::string range_of(const chart& c, const time_series& series) {
+axis_range range_of(const chart& c, const time_series& series) {
   double lowest = 0;
   double highest = 0;
   bool first = true;
@@ -101,11 +109,11 @@ std::string range_of(const chart& c, const time_series& series) {
     }
   }
   if (c.from_zero) lowest = std::min(lowest, 0.0);
-  if (lowest == highest) return fmt::format("[{}:{}]", lowest, highest + 1);
+  if (lowest == highest) return {lowest, highest + 1};
   const double margin = (highest - lowest) * 0.05;
   // An axis that need not begin at 0 still has no negative memory on it.
   if (!c.from_zero) lowest = std::max(lowest - margin, std::min(lowest, 0.0));
-  return fmt::format("[{}:{}]", lowest, highest + margin);
+  return {lowest, highest + margin};
 }
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -168,7 +176,10 @@ std::string gnuplot_script(const chart& c, const time_series& series) {
   auto out = std::back_inserter(script);
   fmt::format_to(out, "set grid ytics linetype 1 linecolor rgb '{}' linewidth 0.5\n",
                  marker_hex(grid));
-  fmt::format_to(out, "set ylabel '{}'\nset yrange {}\n", c.unit, range_of(c, series));
+  const auto [low, high] = range_of(c, series);
+  fmt::format_to(out, "set ylabel '{}'\nset yrange [{}:{}]\n", c.unit, low, high);
+  constexpr double fewest_marks = 5;
+  if (c.whole_numbers && high - low < fewest_marks) script += "set ytics 1\n";
   const double end = series.rows() == 0 ? 0 : seconds(series.time(series.rows() - 1));
   fmt::format_to(out, "set xrange [0:{}]\n", end > 0 ? end : 1);
   append_data(script, c, series);

@@ -24,6 +24,7 @@ struct chart {
   std::string_view note;  ///< what to look for
   std::vector<chart_line> lines;
   bool from_zero = true;
+  bool whole_numbers = false;
 };
 
 /// Those whose columns the series has.

@@ -177,7 +177,7 @@ std::string totals_table(const memory_picture& before, const memory_picture& aft
 
 picture_layout lay_out(const memory_picture& picture) {
   picture_layout layout{.width = 32};
-  while (picture.cells.size() > 2 * layout.width * layout.width && layout.width < 512) {
+  while (picture.cells.size() > layout.width * layout.width && layout.width < 512) {
     layout.width *= 2;
   }
   constexpr std::size_t longest_drawn_hole = 2;

@@ -89,6 +89,16 @@ TEST_CASE("a run of free frames ends with its zone", "[metrics]") {
   CHECK(m.machine.runs.frames_in[11] == 0);
 }
 
+TEST_CASE("a zone may span more than the machine has", "[metrics]") {
+  const auto zone = hand_made_zone{zone_type::dma, pfn{0}, 4096}
+                        .pageblock(6, std::nullopt)
+                        .pageblock(7, std::nullopt)
+                        .free(1024, 10);
+  const auto m = measure(machine_of({zone}));
+  CHECK(m.machine.frames == frame_totals{.memory = 3072, .free = 1024, .unmovable = 2048});
+  CHECK(m.machine.large[0].with_memory == 6);
+}
+
 TEST_CASE("memory that was reserved at boot cannot be moved, holes are no memory", "[metrics]") {
   const page_allocator memory{{.memory = memory_map::x86_64(16_MiB)}};
   const auto m = measure(memory);

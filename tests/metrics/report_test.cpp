@@ -186,22 +186,25 @@ TEST_CASE("an axis has a range though its line never changes", "[metrics]") {
 TEST_CASE("a long hole takes one line of the picture", "[metrics]") {
   memory_picture picture;
   const picture_cell memory{migratetype::movable, true, 0};
-  picture.cells.assign(32 * 40, {});
+  picture.cells.assign(32 * 30, {});
   std::fill_n(picture.cells.begin(), 32, memory);
   std::fill_n(picture.cells.begin() + 32 * 3, 32, memory);
-  std::fill_n(picture.cells.begin() + 32 * 39, 32, memory);
+  std::fill_n(picture.cells.begin() + 32 * 29, 32, memory);
   const auto layout = lay_out(picture);
   CHECK(layout.width == 32);
-  // Two lines of hole are drawn as they are, thirty-five are not.
-  CHECK(layout.lines == std::vector<std::size_t>{0, 32, 64, 96, picture_layout::gap, 32 * 39});
+  // Two lines of hole are drawn as they are, twenty-five are not.
+  CHECK(layout.lines == std::vector<std::size_t>{0, 32, 64, 96, picture_layout::gap, 32 * 29});
 }
 
-TEST_CASE("a terabyte is drawn in 512 columns, not twice as high as wide or more", "[metrics]") {
+TEST_CASE("a picture is wider than high, but for a terabyte and more", "[metrics]") {
   memory_picture picture;
   picture.cells.assign(std::size_t{1} << 19, {migratetype::movable, true, 512});
   const auto layout = lay_out(picture);
   CHECK(layout.width == 512);
   CHECK(layout.lines.size() == 1024);
+
+  picture.cells.resize(12'288);  // 24 GiB
+  CHECK(lay_out(picture).width == 128);
 }
 
 TEST_CASE("numbers are written with three digits and a unit", "[metrics]") {
