@@ -48,28 +48,23 @@ constexpr std::array counts_table{
                                 &allocator_counts::kswapd_wakeups},
 };
 
-[[noreturn, gnu::cold]] void refuse_cpu(const detail::allocator_core& core, cpu_id cpu) {
-  throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
-}
-
-[[noreturn, gnu::cold]] void refuse_order(order size) {
-  throw_usage("order {} is above {}, the largest the page allocator serves", size, max_page_order);
-}
-
-[[noreturn, gnu::cold]] void refuse_mobility(gfp flags) {
-  throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
-}
-
 void check_cpu(const detail::allocator_core& core, cpu_id cpu) {
-  if (cpu.value() >= core.cpus_) [[unlikely]] refuse_cpu(core, cpu);
+  if (cpu.value() >= core.cpus_) {
+    throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
+  }
 }
 
 void check_order(order size) {
-  if (size > max_page_order) [[unlikely]] refuse_order(size);
+  if (size > max_page_order) {
+    throw_usage("order {} is above {}, the largest the page allocator serves", size,
+                max_page_order);
+  }
 }
 
 void check_mobility(gfp flags) {
-  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) [[unlikely]] refuse_mobility(flags);
+  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
+    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
+  }
 }
 
 // What a frame is, for a message.
@@ -88,15 +83,7 @@ std::string describe(const detail::allocator_core& core, pfn frame) {
   return "not the first frame of a block";
 }
 
-// Marks below pageblock order stand only where a block of their order is aligned.
-bool is_allocated(const detail::allocator_core& core, pfn block, unsigned order) {
-  if (block >= core.frames_.end()) return false;
-  const auto frame = static_cast<detail::frame_index>(block.value());
-  if (order < pageblock_order.value()) return core.frames_.marks()[frame].is_allocated(order);
-  return frame % pageblock_frames == 0 && core.frames_.mark(frame, order).is_allocated(order);
-}
-
-[[noreturn, gnu::cold]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
+[[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
   throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
               describe(core, block));
 }
@@ -134,60 +121,55 @@ page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
 page_allocator::~page_allocator() = default;
 
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
+  const unsigned o = size.value();
+  const auto frame = o == 0 ? core_->allocate_hot(ctx, 0, flags) : core_->allocate_hot(ctx, o, flags);
+  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{frame};
+}
+
+std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
   check_mobility(flags);
-  if (core.is_attended()) return alloc_attended(ctx, size, flags);
-  return alloc_unattended(ctx, size, flags);
-}
-
-// Nobody listens and nobody refuses.
-inline std::expected<pfn, error> page_allocator::alloc_unattended(context& ctx, order size,
-                                                                  gfp flags) {
-  auto& core = *core_;
-  const unsigned o = size.value();
-  const auto where = detail::placement_table[flags.bits() % detail::placement_flags];
-  auto frame = core.allocate_hot(ctx.cpu, o, where);
-  if (frame == detail::no_frame) [[unlikely]] {
-    frame = core.allocate(ctx, detail::make_request(size, flags));
-    if (frame == detail::no_frame) {
-      ++core.counts_.failed_allocations;
-      return std::unexpected{error{errc::no_memory}};
-    }
-  }
-  core.frames_.mark(frame, o) = frame_mark::allocated(o);
-  ++core.counts_.allocations[o];
-  if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
-  return pfn{frame};
-}
-
-std::expected<pfn, error> page_allocator::alloc_attended(context& ctx, order size, gfp flags) {
-  auto& core = *core_;
   if (core.gate_ != nullptr && core.gate_->refuses(ctx, size, flags)) {
     return std::unexpected{error{errc::injected}};
   }
-  auto block = alloc_unattended(ctx, size, flags);
+  const unsigned o = size.value();
+  const auto frame = core.allocate(ctx, detail::make_request(size, flags));
+  const bool found = frame != detail::no_frame;
+  if (found) {
+    core.frames_.set_allocated(frame, o);
+    ++core.counts_.allocations[o];
+    if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
+  } else {
+    ++core.counts_.failed_allocations;
+  }
   const allocation_event event{ctx.cpu, size, flags,
-                               block ? std::optional{*block} : std::nullopt};
+                               found ? std::optional{pfn{frame}} : std::nullopt};
   for (auto* observer : core.observers_) observer->on_allocation(event);
-  return block;
+  if (!found) return std::unexpected{error{errc::no_memory}};
+  return pfn{frame};
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
+  const unsigned o = size.value();
+  const bool done = o == 0 ? core_->free_hot(ctx, block.value(), 0)
+                           : core_->free_hot(ctx, block.value(), o);
+  if (!done) [[unlikely]] free_by_rules(ctx, block, size);
+}
+
+void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
-  if (!is_allocated(core, block, size.value())) [[unlikely]] refuse_free(core, block, size);
-  if (core.is_attended()) [[unlikely]] return free_attended(ctx, block, size);
+  const auto frame = static_cast<detail::frame_index>(block.value());
+  if (block >= core.frames_.end() || frame % size.frames() != 0 ||
+      !core.frames_.is_allocated(frame, size.value())) {
+    refuse_free(core, block, size);
+  }
   ++core.counts_.frees[size.value()];
-  core.free(ctx, static_cast<detail::frame_index>(block.value()), size.value());
-}
-
-void page_allocator::free_attended(context& ctx, pfn block, order size) {
-  auto& core = *core_;
-  ++core.counts_.frees[size.value()];
-  core.free(ctx, static_cast<detail::frame_index>(block.value()), size.value());
+  core.free(ctx, frame, size.value());
   const free_event event{ctx.cpu, block, size};
   for (auto* observer : core.observers_) observer->on_free(event);
 }
@@ -208,12 +190,15 @@ void page_allocator::adopt(pfn block, order size) {
     throw_usage("frame {} is not aligned to a block of order {}", block, size);
   }
   detail::check_unused(*core_, block, size);
-  auto& frames = core_->frames_;
+  auto& core = *core_;
   const auto frame = static_cast<detail::frame_index>(block.value());
-  const bool movable = frames.mark_at(block).movable();
-  if (size < pageblock_order) frames.touch(frame / pageblock_frames);
-  frames.mark(frame, size.value()) =
-      frame_mark::allocated(size.value()).with_movable(movable);
+  const bool movable = core.frames_.mark_at(block).movable();
+  for (detail::frame_index i = 0; i < size.frames(); ++i) {
+    if (core.frames_.mark_at(block + i).movable()) core.flag_movable(frame + i, false);
+  }
+  if (size < pageblock_order) core.frames_.touch(frame / pageblock_frames);
+  core.frames_.set_allocated(frame, size.value());
+  if (movable) core.flag_movable(frame, true);
 }
 
 void page_allocator::split(pfn block, order from, order to) {
@@ -234,18 +219,13 @@ void page_allocator::split(pfn block, order from, order to) {
 }
 
 void page_allocator::set_movable(pfn frame, rule movable) {
-  auto& frames = core_->frames_;
   const auto* const region = core_->memory_.find(frame);
   const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
                       !detail::free_block_at(*core_, frame);
   if (!in_use) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
-  const auto index = static_cast<detail::frame_index>(frame.value());
-  frames.touch(index / pageblock_frames);
-  auto mark = frames.mark_at(frame);
-  const unsigned order = mark.order();
-  frames.mark(index, order) = mark.with_movable(movable == rule::on);
+  core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);
 }
 
 const kernel_profile& page_allocator::profile() const { return core_->profile_; }

@@ -75,6 +75,8 @@ namespace memsim::detail {
   if ((cache.known >> entry & 1) == 0) {
     cache.margin[entry] = margin_above(profile, z, highest, how, mark_of(z, tested) + z.boost);
     cache.known |= 1u << entry;
+    // In a boosted zone each request has a flag to clear (A14): none may take the short way.
+    if (cache.margin[entry] > 0 && !z.boosted) cache.suffices_for_page |= 1u << entry;
   }
   return cache.margin[entry];
 }

@@ -147,9 +147,8 @@ class page_allocator {
 
  private:
   explicit page_allocator(std::unique_ptr<detail::allocator_core> core);
-  std::expected<pfn, error> alloc_unattended(context& ctx, order size, gfp flags);
-  std::expected<pfn, error> alloc_attended(context& ctx, order size, gfp flags);
-  void free_attended(context& ctx, pfn block, order size);
+  std::expected<pfn, error> alloc_by_rules(context& ctx, order size, gfp flags);
+  void free_by_rules(context& ctx, pfn block, order size);
 
   std::unique_ptr<detail::allocator_core> core_;
 };
