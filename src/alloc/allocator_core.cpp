@@ -37,4 +37,12 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
   update_attended();
 }
 
+void allocator_core::flag_movable(frame_index frame, bool movable) {
+  const auto mark = frames_.mark_at(pfn{frame});
+  const unsigned order = mark.order();
+  frames_.touch(frame / block_frames);
+  if (order == 0) frames_.take_back_page(frame);
+  frames_.mark(frame, order) = mark.with_movable(movable);
+}
+
 }  // namespace memsim::detail

@@ -49,6 +49,12 @@ struct block_census {
   frame_count movable = 0;  ///< pages in use that count as movable
 };
 
+/// Blocks of one order that follow one another.
+struct block_run {
+  frame_index first = no_frame;
+  std::uint32_t count = 0;
+};
+
 /// How a refill last found a page, remembered from page to page (B5).
 enum class search_mode : unsigned char { normal, cma, steal };
 
@@ -117,6 +123,9 @@ class allocator_core {
   void set_block_type(frame_index frame, migratetype type) {
     frames_.set_tag(frame / block_frames, static_cast<unsigned>(type) ^ fresh_tag);
   }
+  // A frame in use that counts as movable, or no longer. The short way knows no flags: a page that
+  // has one is marked like a larger block.
+  void flag_movable(frame_index frame, bool movable);
   [[nodiscard]] zone& zone_of(frame_index frame);
   [[nodiscard]] static actor act(context& ctx, zone& z) { return act_on(ctx, z, ctx.cpu); }
   [[nodiscard]] static actor act_on(context& ctx, zone& z, cpu_id cpu) {
@@ -130,9 +139,11 @@ class allocator_core {
 
   // The buddy system: A7, A11. buddy.cpp
   frame_index take_smallest(actor& a, unsigned order, migratetype type);
+  block_run take_run(actor& a, unsigned order, migratetype type, std::uint32_t most);
   void split(actor& a, frame_index frame, unsigned from, unsigned to, migratetype type);
   void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
   void merge(actor& a, frame_index frame, unsigned order, migratetype type);
+  void merge_large(actor& a, frame_index frame, unsigned order, migratetype type);
 
   // Lagging counters: A13. counters.hpp
   void change_free(actor& a, std::int64_t pages);
@@ -166,6 +177,7 @@ class allocator_core {
   // Per-CPU page sets: A5, B4. pcp.cpp
   frame_index allocate_from_pcp(actor& a, const request& wanted, attempt how, unsigned list);
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
+  void refill_by_run(actor& a, const request& wanted, page_ring& ring, std::uint32_t& blocks);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
   void free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order, unsigned list,
                    migratetype type);
@@ -174,6 +186,8 @@ class allocator_core {
   void trim_to_fixed_high(actor& a, unsigned list, bool free_high);
   void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
+  std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
+  void prefetch_for_free(const page_ring& ring, unsigned order) const;
 
   // High-order atomic reserve: A12, B9. highatomic.cpp
   void reserve_highatomic(actor& a, frame_index frame, unsigned order);

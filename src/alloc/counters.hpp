@@ -38,7 +38,13 @@ inline void allocator_core::change_cma(actor& a, std::int64_t pages) {
 /// Free pages of a block on a list of `type` came or went.
 inline void allocator_core::count_block(actor& a, std::int64_t pages, migratetype type) {
   change_free(a, pages);
+  if (is_mergeable(type)) return;
   if (type == migratetype::cma) change_cma(a, pages);
+  if (type == migratetype::highatomic &&
+      profile_.highatomic == highatomic_deduction::free_pages) {
+    a.z.free_highatomic += static_cast<std::uint64_t>(pages);
+    a.z.margins.forget();
+  }
 }
 
 /// A global counter as tests read it: the differences of several CPUs may leave it below zero.

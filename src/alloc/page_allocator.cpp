@@ -121,7 +121,8 @@ page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
 page_allocator::~page_allocator() = default;
 
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
-  const auto frame = core_->allocate_hot(ctx, size.value(), flags);
+  const unsigned o = size.value();
+  const auto frame = o == 0 ? core_->allocate_hot(ctx, 0, flags) : core_->allocate_hot(ctx, o, flags);
   if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
   return pfn{frame};
 }
@@ -138,7 +139,7 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
   const auto frame = core.allocate(ctx, detail::make_request(size, flags));
   const bool found = frame != detail::no_frame;
   if (found) {
-    core.frames_.mark(frame, o) = frame_mark::allocated(o);
+    core.frames_.set_allocated(frame, o);
     ++core.counts_.allocations[o];
     if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
   } else {
@@ -152,9 +153,10 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
-  if (!core_->free_hot(ctx, block.value(), size.value())) [[unlikely]] {
-    free_by_rules(ctx, block, size);
-  }
+  const unsigned o = size.value();
+  const bool done = o == 0 ? core_->free_hot(ctx, block.value(), 0)
+                           : core_->free_hot(ctx, block.value(), o);
+  if (!done) [[unlikely]] free_by_rules(ctx, block, size);
 }
 
 void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
@@ -163,7 +165,7 @@ void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   check_cpu(core, ctx.cpu);
   const auto frame = static_cast<detail::frame_index>(block.value());
   if (block >= core.frames_.end() || frame % size.frames() != 0 ||
-      !core.frames_.mark(frame, size.value()).is_allocated(size.value())) {
+      !core.frames_.is_allocated(frame, size.value())) {
     refuse_free(core, block, size);
   }
   ++core.counts_.frees[size.value()];
@@ -188,12 +190,15 @@ void page_allocator::adopt(pfn block, order size) {
     throw_usage("frame {} is not aligned to a block of order {}", block, size);
   }
   detail::check_unused(*core_, block, size);
-  auto& frames = core_->frames_;
+  auto& core = *core_;
   const auto frame = static_cast<detail::frame_index>(block.value());
-  const bool movable = frames.mark_at(block).movable();
-  if (size < pageblock_order) frames.touch(frame / pageblock_frames);
-  frames.mark(frame, size.value()) =
-      frame_mark::allocated(size.value()).with_movable(movable);
+  const bool movable = core.frames_.mark_at(block).movable();
+  for (detail::frame_index i = 0; i < size.frames(); ++i) {
+    if (core.frames_.mark_at(block + i).movable()) core.flag_movable(frame + i, false);
+  }
+  if (size < pageblock_order) core.frames_.touch(frame / pageblock_frames);
+  core.frames_.set_allocated(frame, size.value());
+  if (movable) core.flag_movable(frame, true);
 }
 
 void page_allocator::split(pfn block, order from, order to) {
@@ -216,18 +221,13 @@ void page_allocator::split(pfn block, order from, order to) {
 }
 
 void page_allocator::set_movable(pfn frame, rule movable) {
-  auto& frames = core_->frames_;
   const auto* const region = core_->memory_.find(frame);
   const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
                       !detail::free_block_at(*core_, frame);
   if (!in_use) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
-  const auto index = static_cast<detail::frame_index>(frame.value());
-  frames.touch(index / pageblock_frames);
-  auto mark = frames.mark_at(frame);
-  const unsigned order = mark.order();
-  frames.mark(index, order) = mark.with_movable(movable == rule::on);
+  core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);
 }
 
 const kernel_profile& page_allocator::profile() const { return core_->profile_; }

@@ -73,8 +73,9 @@ class planner {
   [[nodiscard]] bool outside_zone(pfn first, frame_count count) const {
     return first + count <= request_.start || first >= end();
   }
-  [[nodiscard]] bool known_in_use(pfn first, frame_count count) const {
-    return hints_ != nullptr && hints_->any_in_use(first, count);
+  // Whether a frame is known not to have been on a free list.
+  [[nodiscard]] bool known_held(pfn first, frame_count count) const {
+    return hints_ != nullptr && hints_->any_held(first, count);
   }
   [[nodiscard]] bool strict() const { return request_.lists_follow_pageblocks == rule::on; }
 
@@ -111,7 +112,7 @@ class planner {
     constexpr std::size_t section_blocks = 64;
     std::vector<unsigned> rank(blocks_.size(), 2);
     for (std::size_t i = 0; hints_ != nullptr && i < blocks_.size(); ++i) {
-      if (!hints_->any(frame_of(i), pageblock_frames)) continue;
+      if (!hints_->any_known(frame_of(i), pageblock_frames)) continue;
       const auto section = (first_block_ + i) / section_blocks * section_blocks;
       for (auto b = section; b < section + section_blocks; ++b) {
         if (b < first_block_ || b - first_block_ >= blocks_.size()) continue;
@@ -188,8 +189,8 @@ class planner {
     for (const auto i : candidates) {
       bool otherwise = false;
       for (auto b = i; b < i + size; ++b) otherwise |= hinted_otherwise(b, type);
-      const bool in_use = known_in_use(frame_of(i), size * pageblock_frames);
-      classes[in_use ? 2 : otherwise ? 1 : 0].push_back(i);
+      const bool held = known_held(frame_of(i), size * pageblock_frames);
+      classes[held ? 2 : otherwise ? 1 : 0].push_back(i);
     }
     std::vector<std::size_t> all;
     for (auto& one : classes) {
@@ -308,7 +309,7 @@ class planner {
   // The slots of one order and pageblock type, by what their halves allow.
   struct slots {
     std::vector<frame_number> unhinted;  // half of it may be free, for all that is known
-    std::vector<frame_number> hinted;    // both halves have a frame that was in use
+    std::vector<frame_number> hinted;    // both halves have a frame that was held
     std::vector<frame_number> unusable;  // no half lies within the zone
   };
 
@@ -343,8 +344,8 @@ class planner {
     for (const auto slot : open) {
       const bool low = usable_half(slot, order, 0);
       const bool high = usable_half(slot, order, 1);
-      const bool low_unhinted = low && !half_in_use(slot, order, 0);
-      const bool high_unhinted = high && !half_in_use(slot, order, 1);
+      const bool low_unhinted = low && !half_held(slot, order, 0);
+      const bool high_unhinted = high && !half_held(slot, order, 1);
       (low_unhinted || high_unhinted ? sorted.unhinted
        : low || high                 ? sorted.hinted
                                      : sorted.unusable)
@@ -361,8 +362,8 @@ class planner {
   [[nodiscard]] bool usable_half(frame_number slot, unsigned order, unsigned which) const {
     return within_zone(half(slot, order, which), frame_count{1} << order);
   }
-  [[nodiscard]] bool half_in_use(frame_number slot, unsigned order, unsigned which) const {
-    return known_in_use(half(slot, order, which), frame_count{1} << order);
+  [[nodiscard]] bool half_held(frame_number slot, unsigned order, unsigned which) const {
+    return known_held(half(slot, order, which), frame_count{1} << order);
   }
 
   // Places the blocks of one order and type in slots of its own pageblocks, then, where a list may
@@ -398,8 +399,8 @@ class planner {
     const bool low = usable_half(slot, order, 0);
     const bool high = usable_half(slot, order, 1);
     if (!low || !high) return low ? 0 : 1;
-    const bool low_in_use = half_in_use(slot, order, 0);
-    if (low_in_use != half_in_use(slot, order, 1)) return low_in_use ? 1 : 0;
+    const bool low_held = half_held(slot, order, 0);
+    if (low_held != half_held(slot, order, 1)) return low_held ? 1 : 0;
     return static_cast<unsigned>(which_.below(2));
   }
 

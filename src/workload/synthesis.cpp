@@ -60,15 +60,20 @@ detail::layout_request request_for(const described_zone& z, const kernel_profile
   return request;
 }
 
-// Hands out the frames in use of a layout at random, those last that a trace says were in use.
+// Hands out the frames of a layout that are not free: to the per-CPU lists first those that a trace
+// says were there and last those that it says were in use; in random order otherwise.
 class frame_supply {
  public:
   frame_supply(std::vector<std::uint32_t> frames, random_stream& random, const trace_hints* hints)
       : frames_{std::move(frames)} {
     random.shuffle(frames_);
     if (hints == nullptr) return;
+    using enum trace_hints::place;
+    const auto at = [hints](std::uint32_t frame) { return hints->at(pfn{frame}); };
+    const auto others = std::ranges::stable_partition(
+        frames_, [&](std::uint32_t frame) { return at(frame) == in_use; });
     std::ranges::stable_partition(
-        frames_, [&](std::uint32_t frame) { return hints->any_in_use(pfn{frame}, 1); });
+        others, [&](std::uint32_t frame) { return at(frame) != per_cpu_list; });
   }
 
   [[nodiscard]] bool empty() const { return frames_.empty(); }
@@ -83,24 +88,21 @@ class frame_supply {
 };
 
 using frame_supplies = std::vector<frame_supply>;  // by migratetype
+using by_mobility = std::array<std::uint64_t, mergeable_migratetypes>;
 
 // Divides a number in proportion to the weights; what rounding leaves goes to the first with any.
-std::array<std::uint64_t, mergeable_migratetypes> divide(
-    std::uint64_t number, const std::array<std::uint64_t, migratetypes>& weights) {
-  std::array<std::uint64_t, mergeable_migratetypes> parts{};
-  const auto total =
-      std::accumulate(weights.begin(), weights.begin() + mergeable_migratetypes, std::uint64_t{0});
+by_mobility divide(std::uint64_t number, const by_mobility& weights) {
+  by_mobility parts{};
+  const auto total = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   if (total == 0) return {0, number, 0};
   std::uint64_t given = 0;
   for (unsigned t = 0; t < mergeable_migratetypes; ++t) {
     parts[t] = number * weights[t] / total;
     given += parts[t];
   }
-  for (unsigned t = 0; t < mergeable_migratetypes; ++t) {
-    if (weights[t] == 0) continue;
-    parts[t] += number - given;
-    break;
-  }
+  const auto* const first =
+      std::ranges::find_if(weights, [](std::uint64_t weight) { return weight != 0; });
+  parts[static_cast<std::size_t>(first - weights.begin())] += number - given;
   return parts;
 }
 
@@ -150,9 +152,12 @@ class zone_synthesis {
     random_stream random{seed_, fmt::format("synthesis.{}.in_use", described_.extent.type)};
     frame_supplies supplies;
     for (auto& frames : layout->in_use) supplies.emplace_back(std::move(frames), random, hints_);
-    for (std::size_t cpu = 0; cpu < described_.pagesets.size(); ++cpu) {
+    by_mobility pageblocks{};
+    std::copy_n(request.pageblocks.begin(), mergeable_migratetypes, pageblocks.begin());
+    for (unsigned cpu = 0; cpu < described_.pagesets.size(); ++cpu) {
       state_.cpus.push_back(page_set_of(described_.pagesets[cpu], tuned.cpus[cpu], profile_.pcp));
-      if (auto ok = fill(state_.cpus.back(), request.pageblocks, supplies); !ok) {
+      const auto pages = page_set_types(cpu_id{cpu}, pageblocks);
+      if (auto ok = fill(state_.cpus.back(), pages, supplies); !ok) {
         return std::unexpected{ok.error()};
       }
     }
@@ -173,12 +178,28 @@ class zone_synthesis {
     return pages;
   }
 
-  std::expected<void, error> fill(pcp_state& pcp,
-                                  const std::array<std::uint64_t, migratetypes>& pageblocks,
+  // How many of a CPU's pages are of each type: what a trace knows, and of the rest as many as
+  // there are pageblocks.
+  [[nodiscard]] by_mobility page_set_types(cpu_id cpu, const by_mobility& pageblocks) const {
+    std::uint64_t left = described_.pagesets[cpu.value()].count;
+    by_mobility pages{};
+    by_mobility open = pageblocks;
+    for (unsigned t = 0; t < mergeable_migratetypes && hints_ != nullptr; ++t) {
+      const auto known = hints_->per_cpu(described_.extent.type, cpu, all_migratetypes[t]);
+      pages[t] = std::min(known.pages, left);
+      left -= pages[t];
+      if (known.exact) open[t] = 0;
+    }
+    const bool all_exact = std::ranges::count(open, 0u) == mergeable_migratetypes;
+    const auto rest = divide(left, all_exact ? pageblocks : open);
+    for (unsigned t = 0; t < mergeable_migratetypes; ++t) pages[t] += rest[t];
+    return pages;
+  }
+
+  std::expected<void, error> fill(pcp_state& pcp, const by_mobility& pages,
                                   frame_supplies& supplies) {
-    const auto parts = divide(pcp.count, pageblocks);
     for (unsigned wanted = 0; wanted < mergeable_migratetypes; ++wanted) {
-      for (std::uint64_t n = 0; n < parts[wanted]; ++n) {
+      for (std::uint64_t n = 0; n < pages[wanted]; ++n) {
         const auto t = type_with_frames(supplies, wanted);
         if (!t) {
           return fail(errc::inconsistent,

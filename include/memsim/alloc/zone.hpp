@@ -110,7 +110,7 @@ struct alignas(1024) zone {
   std::uint32_t counter_threshold = 0;
 
   std::uint64_t reserved_highatomic = 0;  ///< pages in highatomic pageblocks
-  std::uint64_t free_highatomic = 0;      ///< pages free on highatomic lists, exact
+  std::uint64_t free_highatomic = 0;      ///< pages free on highatomic lists, exact; 0 where the profile deducts none
 
   bool boosted = false;         ///< boosted since the reclaimer was last woken
   bool reclaim_active = false;  ///< the reclaimer is at work

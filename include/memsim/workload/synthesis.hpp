@@ -11,13 +11,13 @@
 /// - which pageblocks are of which type, and where in them the free blocks lie: anywhere that the
 ///   buddy rules allow (no two free buddies that should have merged), all places alike;
 /// - lists are in random order;
-/// - a CPU's pages are single frames, of the three mobilities as many as there are pageblocks;
+/// - a CPU's pages are single frames, of each mobility in proportion to its pageblocks;
 /// - LRU pages are frames in use in movable pageblocks first;
 /// - a zone with less memory than it spans has it at its start, in whole pageblocks;
 /// - CMA pageblocks are one range.
 ///
-/// A trace knows more: a frame whose first event is a free was in use, one whose first event is an
-/// allocation was free. Its trace_hints go before chance wherever the counts permit.
+/// A trace knows more: which frames were in use, which pageblocks are of which type, how many pages
+/// of each mobility the CPUs held. Its trace_hints go before chance wherever the counts permit.
 
 #include <cstdint>
 #include <expected>
