@@ -239,10 +239,7 @@ void page_allocator::split(pfn block, order from, order to) {
 }
 
 void page_allocator::set_movable(pfn frame, rule movable) {
-  const auto* const region = core_->memory_.find(frame);
-  const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
-                      !detail::free_block_at(*core_, frame);
-  if (!in_use) {
+  if (!detail::can_be_movable(*core_, frame)) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
   core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);

@@ -114,7 +114,8 @@ class page_allocator {
 
   /// Whether a frame in use counts as movable (on an LRU list, or movable by its driver) when its
   /// pageblock is judged; freeing the block that it heads clears this.
-  /// \throws usage_error if the frame is free, on a per-CPU list, or not memory
+  /// \throws usage_error if the frame is free, on a per-CPU list, inside an allocated block but not
+  ///         its first, or not memory
   void set_movable(pfn frame, rule movable);
 
   [[nodiscard]] const kernel_profile& profile() const;
