@@ -36,12 +36,19 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
   for (std::uint32_t bits = 0; bits < routes_.size(); ++bits) {
     const auto type = migratetype_of(gfp{bits});
     const auto highest = highest_zone_of(gfp{bits});
+    const auto zone = preferred_zone_[static_cast<unsigned>(highest)];
     const bool contradicts = gfp{bits}.has_all(gfp_flag::movable | gfp_flag::reclaimable);
-    routes_[bits] = {
-        .zone = contradicts ? no_zone : preferred_zone_[static_cast<unsigned>(highest)],
-        .margin = static_cast<std::uint8_t>(
-            margin_entry(highest, type == migratetype::movable, false)),
-        .type = static_cast<std::uint8_t>(type)};
+    if (contradicts || zone == no_zone) {
+      routes_[bits].margin = no_margin;
+      continue;
+    }
+    routes_[bits] = {.zone = zone,
+                     .margin = static_cast<std::uint8_t>(
+                         margin_entry(highest, type == migratetype::movable, false)),
+                     .type = static_cast<std::uint8_t>(type)};
+  }
+  for (auto& z : zones_) {
+    for (auto& pcp : z.cpus) pcp.largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
   }
   if (profile_.high_mark_first == rule::on) first_mark_ = margin_entry({}, false, true);
   update_attended();

@@ -120,11 +120,19 @@ page_allocator::page_allocator(page_allocator&&) noexcept = default;
 page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
 page_allocator::~page_allocator() = default;
 
+// Single pages, which most requests are for, have the short way compiled for them alone.
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
-  const unsigned o = size.value();
-  const auto frame = o == 0 ? core_->allocate_hot(ctx, 0, flags) : core_->allocate_hot(ctx, o, flags);
-  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
-  return pfn{frame};
+  if (size != order{0}) return alloc_larger(ctx, size, flags);
+  const auto source = core_->find_source(ctx, 0, flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, 0, flags)};
+}
+
+[[gnu::noinline]] std::expected<pfn, error> page_allocator::alloc_larger(context& ctx, order size,
+                                                                         gfp flags) {
+  const auto source = core_->find_source(ctx, size.value(), flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, size.value(), flags)};
 }
 
 std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
@@ -153,10 +161,16 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
-  const unsigned o = size.value();
-  const bool done = o == 0 ? core_->free_hot(ctx, block.value(), 0)
-                           : core_->free_hot(ctx, block.value(), o);
-  if (!done) [[unlikely]] free_by_rules(ctx, block, size);
+  if (size != order{0}) return free_larger(ctx, block, size);
+  const auto target = core_->find_target(ctx, block.value(), 0);
+  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  return core_->free_hot(ctx, target, 0);
+}
+
+[[gnu::noinline]] void page_allocator::free_larger(context& ctx, pfn block, order size) {
+  const auto target = core_->find_target(ctx, block.value(), size.value());
+  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  return core_->free_hot(ctx, target, size.value());
 }
 
 void page_allocator::free_by_rules(context& ctx, pfn block, order size) {

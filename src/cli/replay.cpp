@@ -35,13 +35,18 @@ using std::chrono::nanoseconds;
 struct replay_arguments {
   std::string trace;
   std::string machine;
-  std::string directory = "memsim-results";
+  std::string directory;  // empty: default_directory, or none
   std::string profile;
   std::uint64_t seed = 1;
   bool lenient = false;
   bool as_json = false;
   std::optional<double> sample_every{};
 
+  /// Where files go. Who asked for JSON alone did not ask for files.
+  [[nodiscard]] std::string output() const {
+    if (!directory.empty() || as_json) return directory;
+    return "memsim-results";
+  }
   [[nodiscard]] strictness mode() const {
     return lenient ? strictness::lenient : strictness::strict;
   }
@@ -173,7 +178,7 @@ struct prepared_replay {
 std::expected<prepared_replay, error> prepare(const replay_arguments& args, progress& meter) {
   const auto profile = chosen_profile(args);
   if (!profile) return std::unexpected{profile.error()};
-  if (auto usable = check_directory(args.directory); !usable) {
+  if (auto usable = check_directory(args.output()); !usable) {
     return std::unexpected{usable.error()};
   }
   auto trace = trace_source::open(args.trace);
@@ -270,26 +275,35 @@ void print(const finished_replay& done, const replay_arguments& args,
              results.run.profile, results.run.seed, done.summary);
   fmt::print("{}\n{}\n", table_of(results.after), table_of(*results.recorded));
   fmt::print("Digest of the final state: {}\n", results.run.state);
-  fmt::print("Written to {}:", args.directory);
+  fmt::print("Written to {}:", args.output());
   for (const auto& file : files) fmt::print(" {}", file.name);
   fmt::print("\n");
 }
 
+std::expected<void, error> write(const std::vector<output_file>& files,
+                                 const replay_arguments& args) {
+  if (args.output().empty()) return {};
+  return write_files(args.output(), files);
+}
+
+std::vector<output_file> files_of(const finished_replay& done) {
+  return {{"results.json", json_of(done.results)},
+          {"samples.csv", csv_of(done.results.samples)},
+          {"report.html", report_html(done.results)},
+          {"buddyinfo", done.buddyinfo},
+          {"pagetypeinfo", done.pagetypeinfo}};
+}
+
+int complain(const error& e) {
+  fmt::print(stderr, "memsim replay: {}\n", e);
+  return bad_input;
+}
+
 int replay_command(const replay_arguments& args) {
   const auto done = prepare_and_run(args);
-  if (!done) {
-    fmt::print(stderr, "memsim replay: {}\n", done.error());
-    return bad_input;
-  }
-  const std::vector<output_file> files{{"results.json", json_of(done->results)},
-                                       {"samples.csv", csv_of(done->results.samples)},
-                                       {"report.html", report_html(done->results)},
-                                       {"buddyinfo", done->buddyinfo},
-                                       {"pagetypeinfo", done->pagetypeinfo}};
-  if (const auto written = write_files(args.directory, files); !written) {
-    fmt::print(stderr, "memsim replay: {}\n", written.error());
-    return bad_input;
-  }
+  if (!done) return complain(done.error());
+  const auto files = files_of(*done);
+  if (const auto written = write(files, args); !written) return complain(written.error());
   if (args.as_json) {
     fmt::print("{}", files.front().contents);
   } else {
@@ -320,9 +334,10 @@ void add_replay(CLI::App& app, int& outcome) {
                    "Machine to replay on: a TOML file, or a captured zoneinfo with buddyinfo and "
                    "pagetypeinfo beside it (default: NAME.zoneinfo.before beside NAME.trace)")
       ->type_name("FILE");
-  command->add_option("-o,--output", args->directory, "Where to write the results")
-      ->type_name("DIR")
-      ->capture_default_str();
+  command
+      ->add_option("-o,--output", args->directory,
+                   "Where to write the results (default: memsim-results; with --json nowhere)")
+      ->type_name("DIR");
   command
       ->add_option("--profile", args->profile,
                    "Kernel whose rules to follow: linux_6_1 or linux_6_12 (default: the machine's)")

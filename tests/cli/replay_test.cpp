@@ -116,7 +116,17 @@ TEST_CASE("a trace comes through standard input with a machine of its own", "[cl
   CHECK(results["run"]["profile"] == "linux_6_1");
   CHECK(results["run"]["seed"] == 5);
   CHECK(results["comparison"]["recorded"]["buddyinfo"].is_null());
-  CHECK(out == scratch.read("memsim-results/results.json"));
+  CHECK_FALSE(fs::exists(scratch.path() / "memsim-results"));
+}
+
+TEST_CASE("results go to memsim-results unless told otherwise", "[cli]") {
+  temporary_directory scratch;
+  REQUIRE(replay(scratch, small_trace()).status == 0);
+  const auto results = scratch.read("memsim-results/results.json");
+  REQUIRE(!results.empty());
+  const auto json = replay(scratch, small_trace() + " --json -o elsewhere");
+  CHECK(json.out == results);
+  CHECK(scratch.read("elsewhere/results.json") == results);
 }
 
 TEST_CASE("unusable input is a message, exit code 2, and no files", "[cli]") {

@@ -147,7 +147,9 @@ class page_allocator {
 
  private:
   explicit page_allocator(std::unique_ptr<detail::allocator_core> core);
+  std::expected<pfn, error> alloc_larger(context& ctx, order size, gfp flags);
   std::expected<pfn, error> alloc_by_rules(context& ctx, order size, gfp flags);
+  void free_larger(context& ctx, pfn block, order size);
   void free_by_rules(context& ctx, pfn block, order size);
 
   std::unique_ptr<detail::allocator_core> core_;
