@@ -43,6 +43,14 @@ std::expected<void, error> write_unfinished(const fs::path& directory,
 
 }  // namespace
 
+std::expected<void, error> check_directory(const fs::path& directory) {
+  std::error_code ignored;
+  if (fs::exists(directory, ignored) && !fs::is_directory(directory, ignored)) {
+    return fail(errc::io, "{}: cannot be made: it is there, and no directory", directory.string());
+  }
+  return {};
+}
+
 std::expected<void, error> write_files(const fs::path& directory,
                                        const std::vector<output_file>& files) {
   std::error_code code;

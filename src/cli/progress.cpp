@@ -18,11 +18,13 @@ constexpr auto between_lines = 200ms;
 
 }  // namespace
 
-progress::progress(std::string what, std::optional<std::uint64_t> total)
-    : what_{std::move(what)},
-      total_{total},
-      enabled_{isatty(STDERR_FILENO) == 1},
-      next_look_{clock::now() + patience} {}
+progress::progress() : enabled_{isatty(STDERR_FILENO) == 1}, next_look_{clock::now() + patience} {}
+
+void progress::begin(std::string what, std::optional<std::uint64_t> total) {
+  what_ = std::move(what);
+  total_ = total;
+  show(0);
+}
 
 progress::~progress() {
   if (shown_) fmt::print(stderr, "\r\033[K");

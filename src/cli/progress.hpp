@@ -14,14 +14,16 @@ namespace memsim::cli {
 /// Silent for the first two seconds, and always where standard error is not a terminal.
 class progress {
  public:
-  /// \param total  what update() counts up to; none where that is not known
-  progress(std::string what, std::optional<std::uint64_t> total);
+  progress();
   /// Removes the line.
   ~progress();
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
 
-  /// \param done  so far, in bytes; cheap enough to be called for every event
+  /// Names what is being done now.
+  /// \param total  bytes that update() counts up to; none where that is not known
+  void begin(std::string what, std::optional<std::uint64_t> total);
+  /// \param done  bytes of it so far; cheap enough to be called for every event
   void update(std::uint64_t done) {
     if (++calls_ % calls_between_looks == 0) show(done);
   }
@@ -32,9 +34,9 @@ class progress {
   using clock = std::chrono::steady_clock;
   static constexpr unsigned calls_between_looks = 1024;
 
+  bool enabled_;
   std::string what_;
   std::optional<std::uint64_t> total_;
-  bool enabled_;
   bool shown_ = false;
   unsigned calls_ = 0;
   clock::time_point next_look_;

@@ -35,13 +35,18 @@ using std::chrono::nanoseconds;
 struct replay_arguments {
   std::string trace;
   std::string machine;
-  std::string directory = "memsim-results";
+  std::string directory;  // empty: default_directory, or none
   std::string profile;
   std::uint64_t seed = 1;
   bool lenient = false;
   bool as_json = false;
   std::optional<double> sample_every{};
 
+  /// Where files go. Who asked for JSON alone did not ask for files.
+  [[nodiscard]] std::string output() const {
+    if (!directory.empty() || as_json) return directory;
+    return "memsim-results";
+  }
   [[nodiscard]] strictness mode() const {
     return lenient ? strictness::lenient : strictness::strict;
   }
@@ -107,13 +112,14 @@ nanoseconds interval_of(const replay_arguments& args, std::optional<nanoseconds>
 }
 
 std::expected<prelude, error> look_ahead(const replay_arguments& args, trace_source& trace,
-                                         const machine_source& machine) {
+                                         const machine_source& machine, progress& meter) {
   prelude result;
   const auto* captured = std::get_if<machine_description>(&machine);
   std::optional<nanoseconds> length;
   if (trace.rereadable() && (captured != nullptr || !args.sample_every)) {
-    if (captured != nullptr) result.hints.emplace(captured->end());
-    const auto read = read_ahead(trace, args.mode(), result.hints ? &*result.hints : nullptr);
+    if (captured != nullptr) result.hints.emplace(*captured);
+    const auto read =
+        read_ahead(trace, args.mode(), result.hints ? &*result.hints : nullptr, meter);
     if (!read) return std::unexpected{read.error()};
     length = *read;
   }
@@ -160,6 +166,40 @@ std::vector<statistic_value> all_statistics(const replay_summary& summary,
   return statistics;
 }
 
+/// Everything that a replay needs, read and found to be usable.
+struct prepared_replay {
+  trace_source trace;
+  std::string machine_file;
+  page_allocator memory;
+  nanoseconds sample_interval{};
+  std::vector<zone_order_counts> recorded_buddyinfo{};
+};
+
+std::expected<prepared_replay, error> prepare(const replay_arguments& args, progress& meter) {
+  const auto profile = chosen_profile(args);
+  if (!profile) return std::unexpected{profile.error()};
+  if (auto usable = check_directory(args.output()); !usable) {
+    return std::unexpected{usable.error()};
+  }
+  auto trace = trace_source::open(args.trace);
+  if (!trace) return std::unexpected{trace.error()};
+  const auto machine_file = machine_path(args);
+  if (!machine_file) return std::unexpected{machine_file.error()};
+  const auto machine = load_machine(*machine_file);
+  if (!machine) return std::unexpected{machine.error()};
+  auto buddyinfo = recorded_buddyinfo(args.trace);
+  if (!buddyinfo) return std::unexpected{buddyinfo.error()};
+
+  const auto ahead = look_ahead(args, *trace, *machine, meter);
+  if (!ahead) return std::unexpected{ahead.error()};
+  auto memory = make_machine(
+      *machine,
+      {.profile = *profile, .seed = args.seed, .hints = ahead->hints ? &*ahead->hints : nullptr});
+  if (!memory) return std::unexpected{memory.error()};
+  return prepared_replay{std::move(*trace), *machine_file, std::move(*memory),
+                         ahead->sample_interval, std::move(*buddyinfo)};
+}
+
 struct finished_replay {
   run_results results;
   std::string summary;
@@ -167,65 +207,65 @@ struct finished_replay {
   std::string pagetypeinfo;
 };
 
-std::expected<finished_replay, error> run(const replay_arguments& args) {
-  const auto profile = chosen_profile(args);
-  if (!profile) return std::unexpected{profile.error()};
-  auto trace = trace_source::open(args.trace);
-  if (!trace) return std::unexpected{trace.error()};
-  const auto machine_file = machine_path(args);
-  if (!machine_file) return std::unexpected{machine_file.error()};
-  const auto machine = load_machine(*machine_file);
-  if (!machine) return std::unexpected{machine.error()};
-  auto recorded_lists = recorded_buddyinfo(args.trace);
-  if (!recorded_lists) return std::unexpected{recorded_lists.error()};
+run_description describe(const replay_arguments& args, const prepared_replay& start,
+                         nanoseconds duration) {
+  const auto& profile = start.memory.profile();
+  return {.title = fmt::format("replay of {}", fs::path{start.trace.name()}.filename().string()),
+          .command = command_of(args, start.machine_file, profile),
+          .input = start.trace.name(),
+          .machine = start.machine_file,
+          .profile = std::string{profile.name},
+          .seed = args.seed,
+          .state = start.memory.state_digest(),
+          .duration = duration};
+}
 
-  auto ahead = look_ahead(args, *trace, *machine);
-  if (!ahead) return std::unexpected{ahead.error()};
-  auto memory = make_machine(
-      *machine,
-      {.profile = *profile, .seed = args.seed, .hints = ahead->hints ? &*ahead->hints : nullptr});
-  if (!memory) return std::unexpected{memory.error()};
-  ahead->hints.reset();
+recording_comparison compare(const replay_summary& summary, const memory_measurement& after,
+                             std::vector<zone_order_counts> recorded_buddyinfo) {
+  return {.fallbacks = summary.fallbacks_by_type,
+          .recorded_fallbacks = summary.recorded_fallbacks_by_type,
+          .fallback_events = first_of(summary.fallbacks, kept_fallbacks),
+          .recorded_fallback_events = first_of(summary.recorded_fallbacks, kept_fallbacks),
+          .buddyinfo = buddyinfo_of(after),
+          .recorded_buddyinfo = std::move(recorded_buddyinfo)};
+}
 
+std::expected<finished_replay, error> run(const replay_arguments& args, prepared_replay& start,
+                                          progress& meter) {
+  auto& memory = start.memory;
   finished_replay done;
   auto& results = done.results;
-  results.before = measure(*memory);
-  results.picture_before = take_picture(*memory);
+  results.before = measure(memory);
+  results.picture_before = take_picture(memory);
 
-  progress meter{fmt::format("replaying {}", trace->name()), trace->size()};
-  auto reader = trace->read(args.mode());
+  meter.begin(fmt::format("replaying {}", start.trace.name()), start.trace.size());
+  auto reader = start.trace.read(args.mode());
   time_series samples{columns_of(default_metrics())};
   const auto sample = [&](nanoseconds time, const page_allocator& now) {
     samples.add(time, values_of(default_metrics(), now));
     meter.show(reader.bytes_read());
   };
-  const auto summary = replay(
-      reader, *memory, {.seed = args.seed, .sample_interval = ahead->sample_interval}, sample);
+  const auto summary =
+      replay(reader, memory, {.seed = args.seed, .sample_interval = start.sample_interval}, sample);
   if (!summary) return std::unexpected{summary.error()};
 
-  results.after = measure(*memory);
-  results.picture_after = take_picture(*memory);
+  results.after = measure(memory);
+  results.picture_after = take_picture(memory);
   results.samples = with_recorded_fallbacks(samples, summary->recorded_fallbacks);
-  results.statistics = all_statistics(*summary, *memory);
-  results.recorded = recording_comparison{
-      .fallbacks = summary->fallbacks_by_type,
-      .recorded_fallbacks = summary->recorded_fallbacks_by_type,
-      .fallback_events = first_of(summary->fallbacks, kept_fallbacks),
-      .recorded_fallback_events = first_of(summary->recorded_fallbacks, kept_fallbacks),
-      .buddyinfo = buddyinfo_of(results.after),
-      .recorded_buddyinfo = std::move(*recorded_lists)};
-  results.run = {.title = fmt::format("replay of {}", fs::path{trace->name()}.filename().string()),
-                 .command = command_of(args, *machine_file, memory->profile()),
-                 .input = trace->name(),
-                 .machine = *machine_file,
-                 .profile = std::string{memory->profile().name},
-                 .seed = args.seed,
-                 .state = memory->state_digest(),
-                 .duration = summary->duration};
+  results.statistics = all_statistics(*summary, memory);
+  results.recorded = compare(*summary, results.after, std::move(start.recorded_buddyinfo));
+  results.run = describe(args, start, summary->duration);
   done.summary = to_text(*summary);
-  done.buddyinfo = buddyinfo_text(*memory);
-  done.pagetypeinfo = pagetypeinfo_text(*memory);
+  done.buddyinfo = buddyinfo_text(memory);
+  done.pagetypeinfo = pagetypeinfo_text(memory);
   return done;
+}
+
+std::expected<finished_replay, error> prepare_and_run(const replay_arguments& args) {
+  progress meter;
+  auto start = prepare(args, meter);
+  if (!start) return std::unexpected{start.error()};
+  return run(args, *start, meter);
 }
 
 void print(const finished_replay& done, const replay_arguments& args,
@@ -235,26 +275,35 @@ void print(const finished_replay& done, const replay_arguments& args,
              results.run.profile, results.run.seed, done.summary);
   fmt::print("{}\n{}\n", table_of(results.after), table_of(*results.recorded));
   fmt::print("Digest of the final state: {}\n", results.run.state);
-  fmt::print("Written to {}:", args.directory);
+  fmt::print("Written to {}:", args.output());
   for (const auto& file : files) fmt::print(" {}", file.name);
   fmt::print("\n");
 }
 
+std::expected<void, error> write(const std::vector<output_file>& files,
+                                 const replay_arguments& args) {
+  if (args.output().empty()) return {};
+  return write_files(args.output(), files);
+}
+
+std::vector<output_file> files_of(const finished_replay& done) {
+  return {{"results.json", json_of(done.results)},
+          {"samples.csv", csv_of(done.results.samples)},
+          {"report.html", report_html(done.results)},
+          {"buddyinfo", done.buddyinfo},
+          {"pagetypeinfo", done.pagetypeinfo}};
+}
+
+int complain(const error& e) {
+  fmt::print(stderr, "memsim replay: {}\n", e);
+  return bad_input;
+}
+
 int replay_command(const replay_arguments& args) {
-  const auto done = run(args);
-  if (!done) {
-    fmt::print(stderr, "memsim replay: {}\n", done.error());
-    return bad_input;
-  }
-  const std::vector<output_file> files{{"results.json", json_of(done->results)},
-                                       {"samples.csv", csv_of(done->results.samples)},
-                                       {"report.html", report_html(done->results)},
-                                       {"buddyinfo", done->buddyinfo},
-                                       {"pagetypeinfo", done->pagetypeinfo}};
-  if (const auto written = write_files(args.directory, files); !written) {
-    fmt::print(stderr, "memsim replay: {}\n", written.error());
-    return bad_input;
-  }
+  const auto done = prepare_and_run(args);
+  if (!done) return complain(done.error());
+  const auto files = files_of(*done);
+  if (const auto written = write(files, args); !written) return complain(written.error());
   if (args.as_json) {
     fmt::print("{}", files.front().contents);
   } else {
@@ -272,6 +321,8 @@ void add_replay(CLI::App& app, int& outcome) {
       "The recorded requests are made again in the recorded order; which frames they get is\n"
       "memsim's decision. Prints what became of memory, beside what the recorded machine did, and\n"
       "writes results.json, samples.csv, report.html, buddyinfo and pagetypeinfo.\n\n"
+      "A trace in a file is read twice: first for what it gives away about the machine before "
+      "it.\n\n"
       "Exit code: 0, or 2 if a file or an option is unusable.");
   const auto args = std::make_shared<replay_arguments>();
   command
@@ -283,9 +334,10 @@ void add_replay(CLI::App& app, int& outcome) {
                    "Machine to replay on: a TOML file, or a captured zoneinfo with buddyinfo and "
                    "pagetypeinfo beside it (default: NAME.zoneinfo.before beside NAME.trace)")
       ->type_name("FILE");
-  command->add_option("-o,--output", args->directory, "Where to write the results")
-      ->type_name("DIR")
-      ->capture_default_str();
+  command
+      ->add_option("-o,--output", args->directory,
+                   "Where to write the results (default: memsim-results; with --json nowhere)")
+      ->type_name("DIR");
   command
       ->add_option("--profile", args->profile,
                    "Kernel whose rules to follow: linux_6_1 or linux_6_12 (default: the machine's)")

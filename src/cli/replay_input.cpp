@@ -66,8 +66,8 @@ ftrace_reader trace_source::read(strictness mode) {
 }
 
 std::expected<std::chrono::nanoseconds, error> read_ahead(trace_source& trace, strictness mode,
-                                                          trace_hints* hints) {
-  progress meter{fmt::format("reading {}", trace.name()), trace.size()};
+                                                          trace_hints* hints, progress& meter) {
+  meter.begin(fmt::format("reading {}", trace.name()), trace.size());
   auto reader = trace.read(mode);
   std::optional<std::chrono::nanoseconds> first;
   std::chrono::nanoseconds last{};

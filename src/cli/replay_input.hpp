@@ -24,6 +24,8 @@ class trace_hints;
 
 namespace memsim::cli {
 
+class progress;
+
 /// A trace on disk, or what comes through standard input for the name `-`.
 class trace_source {
  public:
@@ -50,7 +52,8 @@ class trace_source {
 /// \return the time between the first and the last event, or the reader's error
 [[nodiscard]] std::expected<std::chrono::nanoseconds, error> read_ahead(trace_source& trace,
                                                                         strictness mode,
-                                                                        trace_hints* hints);
+                                                                        trace_hints* hints,
+                                                                        progress& meter);
 
 /// The captured machine that belongs to a trace: `small.zoneinfo.before` beside `small.trace`, or
 /// `zoneinfo.before` or `zoneinfo` in its directory.

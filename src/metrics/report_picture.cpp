@@ -177,7 +177,7 @@ std::string totals_table(const memory_picture& before, const memory_picture& aft
 
 picture_layout lay_out(const memory_picture& picture) {
   picture_layout layout{.width = 32};
-  while (picture.cells.size() > layout.width * layout.width && layout.width < 512) {
+  while (2 * picture.cells.size() > 3 * layout.width * layout.width && layout.width < 512) {
     layout.width *= 2;
   }
   constexpr std::size_t longest_drawn_hole = 2;
@@ -190,6 +190,11 @@ picture_layout lay_out(const memory_picture& picture) {
       layout.lines.resize(layout.lines.size() - longest_drawn_hole);
       layout.lines.push_back(picture_layout::gap);
     }
+  }
+  // Nothing is beyond the last memory.
+  while (!layout.lines.empty() && (layout.lines.back() == picture_layout::gap ||
+                                   is_hole(picture, layout.lines.back(), layout.width))) {
+    layout.lines.pop_back();
   }
   return layout;
 }

@@ -196,7 +196,7 @@ TEST_CASE("a long hole takes one line of the picture", "[metrics]") {
   CHECK(layout.lines == std::vector<std::size_t>{0, 32, 64, 96, picture_layout::gap, 32 * 29});
 }
 
-TEST_CASE("a picture is wider than high, but for a terabyte and more", "[metrics]") {
+TEST_CASE("a picture is not much higher than wide, but for a terabyte and more", "[metrics]") {
   memory_picture picture;
   picture.cells.assign(std::size_t{1} << 19, {migratetype::movable, true, 512});
   const auto layout = lay_out(picture);
