@@ -202,19 +202,21 @@ void page_allocator::adopt(pfn block, order size) {
 }
 
 void page_allocator::split(pfn block, order from, order to) {
+  auto& core = *core_;
   check_order(from);
-  if (to > from || !is_allocated(*core_, block, from.value())) {
+  const auto frame = static_cast<detail::frame_index>(block.value());
+  if (to > from || block >= core.frames_.end() || frame % from.frames() != 0 ||
+      !core.frames_.is_allocated(frame, from.value())) {
     throw_usage("split of frame {} from order {} to order {}: it is {}", block, from, to,
-                block < core_->frames_.end() ? describe(*core_, block) : "not memory");
+                block < core.frames_.end() ? describe(core, block) : "not memory");
   }
-  auto& frames = core_->frames_;
-  const bool head_movable = frames.mark_at(block).movable();
-  frames.mark(static_cast<detail::frame_index>(block.value()), from.value()) = frame_mark{};
-  for (pfn part = block; part < block + from.frames(); part += to.frames()) {
-    const auto frame = static_cast<detail::frame_index>(part.value());
-    const bool movable = part == block ? head_movable : frames.mark_at(part).movable();
-    if (to < pageblock_order) frames.touch(frame / pageblock_frames);
-    frames.mark(frame, to.value()) = frame_mark::allocated(to.value()).with_movable(movable);
+  const bool head_movable = core.frames_.mark_at(block).movable();
+  core.frames_.end_allocation(frame, from.value(), {});
+  for (detail::frame_index i = 0; i < from.frames(); i += 1u << to.value()) {
+    const bool movable = i == 0 ? head_movable : core.frames_.mark_at(block + i).movable();
+    if (to < pageblock_order) core.frames_.touch((frame + i) / pageblock_frames);
+    core.frames_.set_allocated(frame + i, to.value());
+    if (movable) core.flag_movable(frame + i, true);
   }
 }
 
