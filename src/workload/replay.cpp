@@ -269,15 +269,13 @@ class trace_replayer::impl final : public allocator_observer {
       return;
     }
     memory_.adopt(*here, size);
-    give_back(*here, size, size > order{0});
+    give_back(*here, size, false);
   }
 
   // Freeing clears the movable flag of a block's first frame alone.
-  void give_back(pfn block, order size, bool may_be_movable) {
-    for (frame_count i = 1; may_be_movable && i < size.frames(); ++i) {
-      if (memory_.frames().mark_at(block + i).movable()) {
-        memory_.set_movable(block + i, rule::off);
-      }
+  void give_back(pfn block, order size, bool movable) {
+    for (frame_count i = 1; movable && i < size.frames(); ++i) {
+      memory_.set_movable(block + i, rule::off);
     }
     memory_.free(ctx_, block, size);
     ++counts_.frees;
