@@ -233,9 +233,10 @@ void page_allocator::split(pfn block, order from, order to) {
     }
   }
   for (frame_count i = 0; i < from.frames(); i += to.frames()) {
-    core.frames_.set_allocated(first + static_cast<detail::frame_index>(i), to.value());
+    const auto part = first + static_cast<detail::frame_index>(i);
+    core.frames_.set_allocated(part, to.value());
+    if (movable) core.flag_movable(part, true);
   }
-  if (movable) core.flag_movable(first, true);
 }
 
 void page_allocator::set_movable(pfn frame, rule movable) {

@@ -20,7 +20,6 @@ struct live_block {
   pfn here{};
   memsim::order size{};
   bool served = false;   // false: the request failed here
-  bool movable = false;  // its frames were flagged movable
 };
 
 using live_blocks = boost::unordered_flat_map<std::uint64_t, live_block>;
@@ -161,20 +160,13 @@ class trace_replayer::impl final : public allocator_observer {
       counts_.allocated_pages += event.size.frames();
       block.here = *got;
       block.served = true;
-      block.movable = options_.movable_on_lru == rule::on &&
-                      migratetype_of(event.flags) == migratetype::movable;
-      if (block.movable) flag_movable(*got, event.size);
+      const bool movable = options_.movable_on_lru == rule::on &&
+                           migratetype_of(event.flags) == migratetype::movable;
+      if (movable) memory_.set_movable(*got, rule::on);
     } else {
       ++counts_.failed;
     }
     insert(event.block->value(), block);
-  }
-
-  // Every frame of a block on an LRU list counts, not its first alone.
-  void flag_movable(pfn block, order size) {
-    for (pfn frame = block; frame < block + size.frames(); ++frame) {
-      memory_.set_movable(frame, rule::on);
-    }
   }
 
   // An allocation over blocks that are live: the events of their frees were lost.
@@ -249,7 +241,7 @@ class trace_replayer::impl final : public allocator_observer {
       ++counts_.frees_of_unserved;
       return;
     }
-    give_back(block.here, block.size, block.movable);
+    give_back(block.here, block.size);
   }
 
   void erase(live_blocks::iterator at) {
@@ -269,14 +261,10 @@ class trace_replayer::impl final : public allocator_observer {
       return;
     }
     memory_.adopt(*here, size);
-    give_back(*here, size, false);
+    give_back(*here, size);
   }
 
-  // Freeing clears the movable flag of a block's first frame alone.
-  void give_back(pfn block, order size, bool movable) {
-    for (frame_count i = 1; movable && i < size.frames(); ++i) {
-      memory_.set_movable(block + i, rule::off);
-    }
+  void give_back(pfn block, order size) {
     memory_.free(ctx_, block, size);
     ++counts_.frees;
     counts_.freed_pages += size.frames();

@@ -107,7 +107,7 @@ class page_allocator {
   void adopt(pfn block, order size);
 
   /// Makes an allocated block of order `from` blocks of order `to`, each to be freed by itself, as
-  /// the kernel's split_page() does.
+  /// the kernel's split_page() does. If the block was flagged movable, all of them are.
   /// \throws usage_error if no block of exactly order `from` is allocated at `block`, or `to` is
   ///         above it; nothing has changed then
   void split(pfn block, order from, order to);
