@@ -44,7 +44,7 @@ missing_packages() {
 need_packages() {
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     say "This is not Debian or Ubuntu; memsim needs what these Debian packages hold:"
-    echo "$*"
+    echo "${*//|/ or }"
     command -v cmake >/dev/null && command -v ninja >/dev/null ||
       die "cmake and ninja are not here; install the above and try again"
     return
