@@ -142,6 +142,8 @@ class frame_table {
   [[nodiscard]] pfn end() const { return pfn{frames_}; }
   /// Pageblocks up to end(), the last one perhaps partial.
   [[nodiscard]] std::uint32_t pageblocks() const { return blocks_; }
+  /// List heads of each of the two link columns.
+  [[nodiscard]] unsigned lists() const { return lists_; }
 
   /// The mark of the block that begins at `frame`, whatever its order; `frame` below end().
   [[nodiscard]] frame_mark mark_at(pfn frame) const {
