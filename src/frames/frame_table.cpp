@@ -16,6 +16,13 @@ frame_table::node checked_end(pfn end) {
   return static_cast<frame_table::node>(end.value());
 }
 
+// Pageblocks up to the end of the block of the largest order that holds the last frame.
+frame_table::node whole_blocks(pfn end) {
+  constexpr auto largest = max_page_order.frames();
+  const auto blocks = (end.value() + largest - 1) / largest * (largest / pageblock_frames);
+  return static_cast<frame_table::node>(blocks);
+}
+
 template <class T>
 void copy_range(const detail::lazy_array<T>& from, detail::lazy_array<T>& to, std::size_t first,
                 std::size_t count) {
@@ -37,7 +44,7 @@ std::string to_text(frame_use use) {
 
 frame_table::frame_table(pfn end, unsigned lists)
     : frames_{checked_end(end)},
-      blocks_{static_cast<node>((end.value() + pageblock_frames - 1) / pageblock_frames)},
+      blocks_{whole_blocks(end)},
       lists_{lists},
       marks_{blocks_ * pageblock_frames},
       links_{frames_ + lists},
@@ -56,7 +63,8 @@ frame_table::frame_table(const frame_table& other) : frame_table{other.end(), ot
   for (node block = 0; block < blocks_; ++block) {
     if (!touched(block)) continue;
     const node first = block * static_cast<node>(pageblock_frames);
-    const node count = std::min<node>(pageblock_frames, frames_ - first);
+    if (first >= frames_) break;
+    const node count = std::min(static_cast<node>(pageblock_frames), frames_ - first);
     copy_range(other.marks_, marks_, first, count);
     copy_range(other.links_, links_, first, count);
   }

@@ -26,6 +26,14 @@ struct pcp_entry {
   friend bool operator==(const pcp_entry&, const pcp_entry&) = default;
 };
 
+/// A block in use that can be freed.
+struct allocated_block {
+  pfn block{};
+  order size{};
+
+  friend bool operator==(const allocated_block&, const allocated_block&) = default;
+};
+
 /// One CPU's page set of a zone; the fields are those of per_cpu_pages.
 struct pcp_state {
   std::uint32_t count = 0;
@@ -38,8 +46,7 @@ struct pcp_state {
   std::uint32_t free_count = 0;
   bool previous_free_high_order = false;
   bool free_high_batch = true;
-  std::int32_t pending_free = 0;
-  std::int32_t pending_cma = 0;
+  pending_counters pending{};
   std::array<std::vector<pcp_entry>, pcp_lists> lists{};  ///< head first
 
   friend bool operator==(const pcp_state&, const pcp_state&) = default;
@@ -67,6 +74,9 @@ struct zone_state {
   std::vector<std::optional<migratetype>> pageblocks{};
   /// Frames in use that count as movable when a pageblock is judged, ascending.
   std::vector<pfn> movable_in_use{};
+  /// Blocks in use that can be freed, ascending. A recording's snapshot has none: its frames in use
+  /// belong to a kernel that it does not show.
+  std::vector<allocated_block> allocated{};
 
   friend bool operator==(const zone_state&, const zone_state&) = default;
 };

@@ -12,7 +12,7 @@
 
 #include <cstdint>
 #include <expected>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -32,6 +32,10 @@ namespace memsim {
 
 class allocation_gate;
 class allocator_observer;
+
+namespace detail {
+class allocator_core;
+}
 
 /// A machine's memory as it boots: everything free and movable.
 struct page_allocator_config {
@@ -108,14 +112,14 @@ class page_allocator {
   /// \throws usage_error if the frame is free, on a per-CPU list, or not memory
   void set_movable(pfn frame, rule movable);
 
-  [[nodiscard]] const kernel_profile& profile() const { return profile_; }
-  [[nodiscard]] const tuning& settings() const { return settings_; }
-  [[nodiscard]] const memory_map& memory() const { return memory_; }
-  [[nodiscard]] unsigned cpus() const { return cpus_; }
+  [[nodiscard]] const kernel_profile& profile() const;
+  [[nodiscard]] const tuning& settings() const;
+  [[nodiscard]] const memory_map& memory() const;
+  [[nodiscard]] unsigned cpus() const;
   /// Zones with memory, in ascending address order.
-  [[nodiscard]] std::span<const zone> zones() const { return zones_; }
-  [[nodiscard]] const frame_table& frames() const { return frames_; }
-  [[nodiscard]] std::span<const cma_area> cma_areas() const { return cma_areas_; }
+  [[nodiscard]] std::span<const zone> zones() const;
+  [[nodiscard]] const frame_table& frames() const;
+  [[nodiscard]] std::span<const cma_area> cma_areas() const;
 
   /// The type of the pageblock that holds the frame; `frame` below frames().end().
   [[nodiscard]] migratetype pageblock_type(pfn frame) const;
@@ -127,7 +131,7 @@ class page_allocator {
   /// A digest of everything that bears on future decisions.
   [[nodiscard]] digest state_digest() const;
 
-  [[nodiscard]] const allocator_counts& counts() const { return counts_; }
+  [[nodiscard]] const allocator_counts& counts() const;
   [[nodiscard]] std::vector<statistic_value> statistics() const;
 
   /// Adds a listener, which must outlive the allocator or be removed.
@@ -137,6 +141,9 @@ class page_allocator {
   void set_gate(allocation_gate*);
 
  private:
+  explicit page_allocator(std::unique_ptr<detail::allocator_core> core);
+
+  std::unique_ptr<detail::allocator_core> core_;
 };
 
 }  // namespace memsim

@@ -36,6 +36,14 @@ using lowmem_reserves = std::array<std::uint64_t, zone_types>;
 inline constexpr unsigned pcp_low_orders = 4;
 inline constexpr unsigned pcp_lists = pcp_low_orders * mergeable_migratetypes + 2;
 
+/// A CPU's changes of a zone's counters that are not yet in them.
+struct pending_counters {
+  std::int32_t free = 0;
+  std::int32_t cma = 0;
+
+  friend bool operator==(const pending_counters&, const pending_counters&) = default;
+};
+
 /// One CPU's pages of one zone: blocks set aside so that most requests need no lock.
 struct per_cpu_pages {
   std::uint32_t count = 0;  ///< pages on all lists
@@ -52,9 +60,7 @@ struct per_cpu_pages {
   bool previous_free_high_order = false;  ///< the last free was of order 1 to 3
   bool free_high_batch = true;  ///< keep a batch before giving back high orders
 
-  // This CPU's changes that are not yet in the zone's counters.
-  std::int32_t pending_free = 0;
-  std::int32_t pending_cma = 0;
+  pending_counters pending{};
 
   std::array<detail::page_ring, pcp_lists> lists{};
 };
@@ -76,6 +82,16 @@ struct per_cpu_pages {
                                                         : pageblock_order.value();
 }
 
+namespace detail {
+
+/// What is left of a zone's free pages above a mark, remembered until something changes (A3).
+struct margin_cache {
+  std::array<std::int64_t, 16> margin{};
+  std::uint32_t known = 0;  ///< a bit per entry
+};
+
+}  // namespace detail
+
 /// A zone. Everything is readable; only the allocator writes.
 struct zone {
   zone_extent extent{};
@@ -85,7 +101,7 @@ struct zone {
 
   // The zone's counters as the kernel sees them. Each CPU collects its changes and adds them to
   // these only when they exceed the threshold, so they lag: the true number of free pages is
-  // free_pages plus the pending_free of every CPU.
+  // free_pages plus what is pending on every CPU.
   std::int64_t free_pages = 0;
   std::int64_t free_cma = 0;
   std::uint32_t counter_threshold = 0;
@@ -103,6 +119,9 @@ struct zone {
   std::array<std::uint32_t, migratetypes> free_orders{};
 
   std::vector<per_cpu_pages> cpus{};
+
+  detail::margin_cache margins{};  ///< derived; not state
+  std::uint32_t first_list = 0;    ///< number of the zone's first free list in the frame table
 
   /// Free pages now, nothing pending.
   [[nodiscard]] std::int64_t exact_free_pages() const;

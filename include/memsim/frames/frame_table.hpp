@@ -140,7 +140,8 @@ class frame_table {
 
   /// One past the last frame.
   [[nodiscard]] pfn end() const { return pfn{frames_}; }
-  /// Pageblocks up to end(), the last one perhaps partial.
+  /// Pageblocks up to end(), rounded up to whole blocks of the largest order: the buddy of every
+  /// block has a mark, if only an empty one.
   [[nodiscard]] std::uint32_t pageblocks() const { return blocks_; }
   /// List heads of each of the two link columns.
   [[nodiscard]] unsigned lists() const { return lists_; }

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The page allocator from inside: its data, and one function for each rule.
+///
+/// Rule numbers (A1 to A14 for 6.1, B1 to B10 for what is different in 6.12) are those of
+/// docs/linux-rules/page-alloc.md. Where two kernels differ, a rule asks the profile. Frame numbers
+/// are 32-bit here; arguments have been checked by page_allocator.
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <memsim/alloc/observer.hpp>
+#include <memsim/alloc/page_allocator.hpp>
+
+#include "alloc/request.hpp"
+
+namespace memsim::detail {
+
+using frame_index = frame_table::node;
+
+/// No block: the answer of everything that looks for one.
+inline constexpr frame_index no_frame = ~frame_index{0};
+
+/// Where on a list a block goes.
+enum class list_end : bool { head, tail };
+
+/// A block and the list that it came from.
+struct taken_block {
+  frame_index frame = no_frame;
+  migratetype type{};
+
+  [[nodiscard]] explicit operator bool() const { return frame != no_frame; }
+};
+
+/// The frames of a pageblock that belong to a zone.
+struct block_range {
+  frame_index first = 0;
+  frame_index last = 0;       ///< one past the end
+  bool ends_in_zone = false;  ///< the pageblock's end is not beyond the zone's
+  bool whole = false;         ///< all of the pageblock is within the zone
+};
+
+/// What a pageblock holds besides pages that stay where they are.
+struct block_census {
+  frame_count free = 0;
+  frame_count movable = 0;  ///< pages in use that count as movable
+};
+
+/// How a refill last found a page, remembered from page to page (B5).
+enum class search_mode : unsigned char { normal, cma, steal };
+
+/// Who acts within one zone, and on which page set there.
+struct actor {
+  zone& z;
+  per_cpu_pages& pcp;
+  cpu_id cpu;                 ///< whose page set that is
+  pending_counters& pending;  ///< those of the CPU that acts
+  work& done;
+};
+
+class allocator_core {
+ public:
+  allocator_core(memory_map memory, const kernel_profile& profile, const tuning& settings,
+                 unsigned cpus, std::vector<zone> zones);
+
+  memory_map memory_;
+  kernel_profile profile_;
+  tuning settings_;
+  unsigned cpus_;
+  std::vector<zone> zones_;  // ascending
+  frame_table frames_;
+  std::vector<cma_area> cma_areas_;
+  allocator_counts counts_;
+  std::vector<allocator_observer*> observers_;
+  allocation_gate* gate_ = nullptr;
+
+  // Requests: A1, A2, A4, A14. allocate.cpp
+  frame_index allocate(context& ctx, const request& wanted);
+  frame_index walk_zones(context& ctx, const request& wanted, attempt how, std::size_t preferred);
+  [[nodiscard]] bool admits(zone& z, const request& wanted, attempt how) const;
+  frame_index take_page(actor& a, const request& wanted, attempt how);
+  frame_index take_directly(actor& a, const request& wanted, attempt how);
+  // Frees: A10, B6, drains. pcp.cpp
+  void free(context& ctx, frame_index frame, unsigned order);
+  void drain_zone(context& ctx, zone& z, cpu_id cpu);
+
+  // Pageblocks.
+  [[nodiscard]] migratetype block_type(frame_index frame) const {
+    return static_cast<migratetype>(frames_.tag(frame / block_frames) ^ fresh_tag);
+  }
+  void set_block_type(frame_index frame, migratetype type) {
+    frames_.set_tag(frame / block_frames, static_cast<unsigned>(type) ^ fresh_tag);
+  }
+  [[nodiscard]] zone* zone_of(frame_index frame);
+  [[nodiscard]] static actor act(context& ctx, zone& z) { return act_on(ctx, z, ctx.cpu); }
+  [[nodiscard]] static actor act_on(context& ctx, zone& z, cpu_id cpu) {
+    return {z, z.cpus[cpu.value()], cpu, z.cpus[ctx.cpu.value()].pending, ctx.done};
+  }
+
+  // Free lists: free_lists.hpp.
+  void insert(actor& a, frame_index frame, unsigned order, migratetype type, list_end end);
+  void remove(actor& a, frame_index frame, unsigned order);
+  [[nodiscard]] frame_index first_block(const zone& z, unsigned order, migratetype type) const;
+
+  // The buddy system: A7, A11. buddy.cpp
+  frame_index take_smallest(actor& a, unsigned order, migratetype type);
+  void split(actor& a, frame_index frame, unsigned from, unsigned to, migratetype type);
+  void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
+  void merge(actor& a, frame_index frame, unsigned order, migratetype type);
+
+  // Lagging counters: A13. counters.hpp
+  void change_free(actor& a, std::int64_t pages);
+  void change_cma(actor& a, std::int64_t pages);
+  void count_block(actor& a, std::int64_t pages, migratetype type);
+
+  // Choosing a block within a zone: A6, B5. fallback.cpp
+  frame_index take_from(actor& a, unsigned order, migratetype type);
+  taken_block choose(actor& a, const request& wanted, attempt how, search_mode& mode);
+  taken_block choose_or_move(actor& a, const request& wanted, attempt how);
+  taken_block choose_or_claim(actor& a, const request& wanted, attempt how, search_mode& mode);
+  bool move_fallback(actor& a, const request& wanted, attempt how);
+  void convert(actor& a, const request& wanted, frame_index frame, unsigned found,
+               bool whole_block);
+  frame_index claim(actor& a, const request& wanted, attempt how);
+  frame_index claim_block(actor& a, const request& wanted, frame_index frame, unsigned found,
+                          migratetype found_type);
+  frame_index steal(actor& a, const request& wanted);
+  void report_fallback(const actor& a, const request& wanted, frame_index frame, unsigned found,
+                       migratetype found_type);
+
+  // Pageblocks as a whole: A9. pageblocks.cpp
+  [[nodiscard]] static block_range pageblock_range(const zone& z, frame_index frame);
+  [[nodiscard]] block_census census(actor& a, const block_range& range) const;
+  void move_free_blocks(actor& a, const block_range& range, migratetype type);
+  void move_alone(actor& a, frame_index frame, unsigned order, migratetype type);
+  [[nodiscard]] bool has_enough_alike(const block_census& found, migratetype wanted,
+                                      migratetype old_type) const;
+  void boost_watermarks(actor& a, const request& wanted);
+
+  // Per-CPU page sets: A5, B4. pcp.cpp
+  frame_index allocate_from_pcp(actor& a, const request& wanted, attempt how, unsigned list);
+  void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
+  [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
+  void free_to_pcp(actor& a, frame_index frame, unsigned order, migratetype type, unsigned list);
+  void trim(actor& a, unsigned order, unsigned list);
+  void trim_adaptive(actor& a, unsigned order, unsigned list);
+  void bulk_free(actor& a, std::uint32_t pages, unsigned list);
+
+  // High-order atomic reserve: A12, B9. highatomic.cpp
+  void reserve_highatomic(actor& a, frame_index frame, unsigned order);
+ private:
+  static constexpr frame_index block_frames = static_cast<frame_index>(pageblock_frames);
+  // The tag of a pageblock that nobody has touched is 0 and means movable, as at boot.
+  static constexpr unsigned fresh_tag = static_cast<unsigned>(migratetype::movable);
+};
+
+}  // namespace memsim::detail

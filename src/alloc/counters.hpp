@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The lagging counters of a zone (A13).
+
+#include "alloc/allocator_core.hpp"
+
+namespace memsim::detail {
+
+/// Adds a change to a CPU's pending difference and, if that then exceeds the threshold, all of it
+/// to the global counter. True if the global counter changed.
+inline bool change_lagging(std::int64_t& global, std::int32_t& pending, std::uint32_t threshold,
+                           std::int64_t change) {
+  const std::int64_t sum = pending + change;
+  const auto limit = static_cast<std::int64_t>(threshold);
+  if (sum > limit || sum < -limit) {
+    global += sum;
+    pending = 0;
+    return true;
+  }
+  pending = static_cast<std::int32_t>(sum);
+  return false;
+}
+
+inline void allocator_core::change_free(actor& a, std::int64_t pages) {
+  if (change_lagging(a.z.free_pages, a.pending.free, a.z.counter_threshold, pages)) {
+    a.z.margins.known = 0;
+  }
+}
+
+inline void allocator_core::change_cma(actor& a, std::int64_t pages) {
+  if (change_lagging(a.z.free_cma, a.pending.cma, a.z.counter_threshold, pages)) {
+    a.z.margins.known = 0;
+  }
+}
+
+/// Free pages of a block on a list of `type` came or went.
+inline void allocator_core::count_block(actor& a, std::int64_t pages, migratetype type) {
+  change_free(a, pages);
+  if (type == migratetype::cma) change_cma(a, pages);
+}
+
+/// A global counter as tests read it: the differences of several CPUs may leave it below zero.
+[[nodiscard]] inline std::int64_t read_counter(std::int64_t global) {
+  return global < 0 ? 0 : global;
+}
+
+}  // namespace memsim::detail

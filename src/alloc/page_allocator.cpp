@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public face of the allocator: arguments are checked here, before anything changes.
+#include <memsim/alloc/page_allocator.hpp>
+
+#include <algorithm>
+
+#include "alloc/allocator_core.hpp"
+#include "alloc/state.hpp"
+
+namespace memsim {
+namespace {
+
+constexpr std::array counts_table{
+    statistic<allocator_counts>{"allocations", "blocks", "requests that got a block",
+                                &allocator_counts::allocations},
+    statistic<allocator_counts>{"failed_allocations", "requests", "requests that got nothing",
+                                &allocator_counts::failed_allocations},
+    statistic<allocator_counts>{"frees", "blocks", "blocks given back", &allocator_counts::frees},
+    statistic<allocator_counts>{"pages_allocated", "pages", "pages of all blocks handed out",
+                                &allocator_counts::pages_allocated},
+    statistic<allocator_counts>{"pages_freed", "pages", "pages of all blocks given back",
+                                &allocator_counts::pages_freed},
+    statistic<allocator_counts>{"fallbacks", "events",
+                                "times a block of another migratetype was taken",
+                                &allocator_counts::fallbacks},
+    statistic<allocator_counts>{"pageblocks_converted", "pageblocks",
+                                "pageblocks that a fallback gave another migratetype",
+                                &allocator_counts::pageblocks_converted},
+    statistic<allocator_counts>{"highatomic_blocks_reserved", "events",
+                                "additions to the high-order atomic reserve",
+                                &allocator_counts::highatomic_blocks_reserved},
+    statistic<allocator_counts>{"watermark_boosts", "events",
+                                "fallbacks that raised a zone's watermarks",
+                                &allocator_counts::watermark_boosts},
+    statistic<allocator_counts>{"kswapd_wakeups", "events",
+                                "times the reclaimer was woken because a zone was boosted",
+                                &allocator_counts::kswapd_wakeups},
+};
+
+void check_cpu(const detail::allocator_core& core, cpu_id cpu) {
+  if (cpu.value() >= core.cpus_) {
+    throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
+  }
+}
+
+void check_order(order size) {
+  if (size > max_page_order) {
+    throw_usage("order {} is above {}, the largest the page allocator serves", size,
+                max_page_order);
+  }
+}
+
+// What a frame is, for a message.
+std::string describe(const detail::allocator_core& core, pfn frame) {
+  const auto* const region = core.memory_.find(frame);
+  if (region == nullptr) return "not memory";
+  if (region->kind == region_kind::undescribed) return "memory without a descriptor";
+  const auto mark = core.frames_.mark_at(frame);
+  switch (mark.use()) {
+    case frame_use::free: return fmt::format("a free block of order {}", mark.order());
+    case frame_use::per_cpu:
+      return fmt::format("a block of order {} that is free on a per-CPU list", mark.order());
+    case frame_use::allocated: return fmt::format("an allocated block of order {}", mark.order());
+    case frame_use::none: break;
+  }
+  return "not the first frame of a block";
+}
+
+[[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
+  throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
+              describe(core, block));
+}
+
+}  // namespace
+
+page_allocator::page_allocator(std::unique_ptr<detail::allocator_core> core)
+    : core_{std::move(core)} {}
+
+page_allocator::page_allocator(const page_allocator_config& config)
+    : core_{detail::boot(config)} {}
+
+std::expected<page_allocator, error> page_allocator::restore(const allocator_state& state,
+                                                             const kernel_profile& profile,
+                                                             const tuning& settings) {
+  auto core = detail::restore(state, profile, settings);
+  if (!core) return std::unexpected{std::move(core.error())};
+  return page_allocator{std::move(*core)};
+}
+
+page_allocator::page_allocator(const page_allocator& other)
+    : core_{std::make_unique<detail::allocator_core>(*other.core_)} {
+  core_->observers_.clear();
+  core_->gate_ = nullptr;
+}
+
+page_allocator& page_allocator::operator=(const page_allocator& other) {
+  if (this != &other) *this = page_allocator{other};
+  return *this;
+}
+
+page_allocator::page_allocator(page_allocator&&) noexcept = default;
+page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
+page_allocator::~page_allocator() = default;
+
+std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
+  auto& core = *core_;
+  check_order(size);
+  check_cpu(core, ctx.cpu);
+  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
+    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
+  }
+  if (core.gate_ != nullptr && core.gate_->refuses(ctx, size, flags)) {
+    return std::unexpected{error{errc::injected}};
+  }
+
+  const auto frame = core.allocate(ctx, detail::make_request(size, flags));
+  if (frame == detail::no_frame) {
+    ++core.counts_.failed_allocations;
+  } else {
+    core.frames_.mark(frame, size.value()) = frame_mark::allocated(size.value());
+    ++core.counts_.allocations;
+    core.counts_.pages_allocated += size.frames();
+    if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
+  }
+  if (!core.observers_.empty()) {
+    const allocation_event event{
+        ctx.cpu, size, flags,
+        frame == detail::no_frame ? std::nullopt : std::optional{pfn{frame}}};
+    for (auto* observer : core.observers_) observer->on_allocation(event);
+  }
+  if (frame == detail::no_frame) return std::unexpected{error{errc::no_memory}};
+  return pfn{frame};
+}
+
+void page_allocator::free(context& ctx, pfn block, order size) {
+  auto& core = *core_;
+  check_order(size);
+  check_cpu(core, ctx.cpu);
+  if (block >= core.frames_.end()) refuse_free(core, block, size);
+  const auto frame = static_cast<detail::frame_index>(block.value());
+  if (frame % size.frames() != 0 ||
+      !core.frames_.mark(frame, size.value()).is_allocated(size.value())) {
+    refuse_free(core, block, size);
+  }
+
+  ++core.counts_.frees;
+  core.counts_.pages_freed += size.frames();
+  core.free(ctx, frame, size.value());
+  if (!core.observers_.empty()) {
+    const free_event event{ctx.cpu, block, size};
+    for (auto* observer : core.observers_) observer->on_free(event);
+  }
+}
+
+void page_allocator::drain(context& ctx, cpu_id cpu) {
+  check_cpu(*core_, ctx.cpu);
+  check_cpu(*core_, cpu);
+  for (auto& z : core_->zones_) core_->drain_zone(ctx, z, cpu);
+}
+
+void page_allocator::drain_all(context& ctx) {
+  for (unsigned cpu = 0; cpu < core_->cpus_; ++cpu) drain(ctx, cpu_id{cpu});
+}
+
+void page_allocator::adopt(pfn block, order size) {
+  check_order(size);
+  if (block.value() % size.frames() != 0) {
+    throw_usage("frame {} is not aligned to a block of order {}", block, size);
+  }
+  detail::check_unused(*core_, block, size);
+  auto& frames = core_->frames_;
+  const auto frame = static_cast<detail::frame_index>(block.value());
+  const bool movable = frames.mark_at(block).movable();
+  if (size < pageblock_order) frames.touch(frame / pageblock_frames);
+  frames.mark(frame, size.value()) =
+      frame_mark::allocated(size.value()).with_movable(movable);
+}
+
+void page_allocator::set_movable(pfn frame, rule movable) {
+  auto& frames = core_->frames_;
+  const auto* const region = core_->memory_.find(frame);
+  const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
+                      !detail::free_block_at(*core_, frame);
+  if (!in_use) {
+    throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
+  }
+  const auto index = static_cast<detail::frame_index>(frame.value());
+  frames.touch(index / pageblock_frames);
+  auto mark = frames.mark_at(frame);
+  const unsigned order = mark.order();
+  frames.mark(index, order) = mark.with_movable(movable == rule::on);
+}
+
+const kernel_profile& page_allocator::profile() const { return core_->profile_; }
+const tuning& page_allocator::settings() const { return core_->settings_; }
+const memory_map& page_allocator::memory() const { return core_->memory_; }
+unsigned page_allocator::cpus() const { return core_->cpus_; }
+std::span<const zone> page_allocator::zones() const { return core_->zones_; }
+const frame_table& page_allocator::frames() const { return core_->frames_; }
+std::span<const cma_area> page_allocator::cma_areas() const { return core_->cma_areas_; }
+const allocator_counts& page_allocator::counts() const { return core_->counts_; }
+
+migratetype page_allocator::pageblock_type(pfn frame) const {
+  if (frame >= core_->frames_.end()) {
+    throw_usage("frame {} is beyond memory, which ends at {}", frame, core_->frames_.end());
+  }
+  return core_->block_type(static_cast<detail::frame_index>(frame.value()));
+}
+
+std::vector<pfn> page_allocator::free_list(const zone& z, order size, migratetype type) const {
+  check_order(size);
+  return detail::list_blocks(*core_, z, size.value(), type);
+}
+
+allocator_state page_allocator::state() const { return detail::state_of(*core_); }
+digest page_allocator::state_digest() const { return detail::digest_of(*core_); }
+
+std::vector<statistic_value> page_allocator::statistics() const {
+  return values_of(core_->counts_, counts_table);
+}
+
+void page_allocator::add_observer(allocator_observer& observer) {
+  core_->observers_.push_back(&observer);
+}
+
+void page_allocator::remove_observer(allocator_observer& observer) {
+  std::erase(core_->observers_, &observer);
+}
+
+void page_allocator::set_gate(allocation_gate* gate) { core_->gate_ = gate; }
+
+}  // namespace memsim
