@@ -286,12 +286,12 @@ void add_lagging(std::int64_t& global, std::int32_t& pending, std::int64_t chang
 }  // namespace
 
 void zone_model::change_free(std::int64_t pages, unsigned cpu) {
-  add_lagging(numbers_.free_pages, cpus_[cpu].numbers.pending_free, pages,
+  add_lagging(numbers_.free_pages, cpus_[cpu].numbers.pending.free, pages,
               numbers_.counter_threshold);
 }
 
 void zone_model::change_cma(std::int64_t pages, unsigned cpu) {
-  add_lagging(numbers_.free_cma, cpus_[cpu].numbers.pending_cma, pages, numbers_.counter_threshold);
+  add_lagging(numbers_.free_cma, cpus_[cpu].numbers.pending.cma, pages, numbers_.counter_threshold);
 }
 
 void zone_model::account(std::int64_t pages, migratetype list, unsigned cpu) {

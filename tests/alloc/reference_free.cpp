@@ -8,6 +8,7 @@ namespace memsim::reference {
 
 // A10, B6
 void zone_model::free(pfn block, unsigned order, unsigned cpu) {
+  allocated_.erase(block);
   movable_.erase(block);
   const auto type = pageblock_type(block);
   if (order > 3 && order != 9) {

@@ -33,6 +33,7 @@ class reference_model {
   /// \param owner  whose pages are given back
   /// \param actor  who does it, and whose pending differences take up the changes
   void drain(cpu_id owner, cpu_id actor);
+  void adopt(pfn block, order size) { zone_of(block).adopt(block, size.value()); }
   void set_movable(pfn frame, bool movable);
 
   [[nodiscard]] allocator_state state() const;

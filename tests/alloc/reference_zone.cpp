@@ -13,6 +13,7 @@ zone_model::zone_model(const zone_state& state, kernel version, const tuning& se
       numbers_{state},
       pageblocks_{state.pageblocks},
       movable_{state.movable_in_use.begin(), state.movable_in_use.end()} {
+  for (const auto& [block, size] : state.allocated) allocated_[block] = size.value();
   for (unsigned order = 0; order < page_orders; ++order) {
     for (const auto type : all_migratetypes) {
       for (const pfn block : state.free_lists[order][static_cast<unsigned>(type)]) {
@@ -32,12 +33,16 @@ zone_model::zone_model(const zone_state& state, kernel version, const tuning& se
   numbers_.cpus.clear();
   numbers_.pageblocks.clear();
   numbers_.movable_in_use.clear();
+  numbers_.allocated.clear();
 }
 
 zone_state zone_model::state() const {
   auto result = numbers_;
   result.pageblocks = pageblocks_;
   result.movable_in_use.assign(movable_.begin(), movable_.end());
+  for (const auto& [block, order] : allocated_) {
+    result.allocated.push_back({block, memsim::order{order}});
+  }
   for (unsigned order = 0; order < page_orders; ++order) {
     for (unsigned type = 0; type < migratetypes; ++type) {
       result.free_lists[order][type].assign(lists_[order][type].begin(), lists_[order][type].end());
@@ -143,6 +148,7 @@ std::optional<pfn> zone_model::try_zone(const attempt& a, unsigned cpu,
   if (!go && !passes(a.mark, a)) return std::nullopt;
   const auto block = take(a, cpu, log);
   if (kernel_ == kernel::v6_1 || a.wakes_reclaimer) numbers_.boosted = false;
+  if (block) allocated_[*block] = a.order;
   return block;
 }
 

@@ -72,6 +72,8 @@ class zone_model {
   [[nodiscard]] zone_state state() const;
   [[nodiscard]] zone_type type() const { return numbers_.extent.type; }
   [[nodiscard]] bool contains(pfn frame) const;
+  /// The frames, in use until now, become a block that can be freed.
+  void adopt(pfn block, unsigned order) { allocated_[block] = order; }
   void set_movable(pfn frame, bool movable);
 
   /// A2 for this zone: the marks, then A4.
@@ -165,6 +167,7 @@ class zone_model {
   std::map<pfn, free_block> free_;  ///< every free block, by its first frame
   std::vector<std::optional<migratetype>> pageblocks_;
   std::set<pfn> movable_;
+  std::map<pfn, unsigned> allocated_;  ///< blocks handed out, and their orders
 };
 
 }  // namespace memsim::reference
