@@ -17,7 +17,7 @@ enum exit_code : int {
   bad_input = 2,   ///< a file or an option is unusable; the message says which and why
 };
 
-/// Adds a command to the program; its callback sets `outcome` to the exit code.
-// void add_verify(CLI::App& app, int& outcome);
+// Each adds a command to the program, whose callback sets `outcome` to the exit code.
+void add_verify(CLI::App& app, int& outcome);
 
 }  // namespace memsim::cli

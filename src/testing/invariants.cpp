@@ -70,10 +70,7 @@ class inspection {
     return no_zone;
   }
 
-  [[nodiscard]] migratetype pageblock_type(pfn frame) const {
-    return static_cast<migratetype>(
-        frames_.tag(static_cast<node>(frame.value() / pageblock_frames)));
-  }
+  [[nodiscard]] migratetype pageblock_type(pfn frame) const { return view_.pageblock_type(frame); }
 
   [[nodiscard]] bool claims_whole_pageblocks() const {
     return view_.profile.fallback == fallback_rule::claim_or_steal;
@@ -440,10 +437,12 @@ std::vector<std::string> detail::check_invariants(const memory_view& view) {
 }
 
 std::vector<std::string> check_invariants(const page_allocator& memory) {
-  auto violations = detail::check_invariants({.zones = memory.zones(),
-                                              .frames = memory.frames(),
-                                              .profile = memory.profile(),
-                                              .settings = memory.settings()});
+  auto violations = detail::check_invariants(
+      {.zones = memory.zones(),
+       .frames = memory.frames(),
+       .pageblock_type = [&](pfn frame) { return memory.pageblock_type(frame); },
+       .profile = memory.profile(),
+       .settings = memory.settings()});
   // Broken links could lead free_list() astray.
   if (!violations.empty()) return violations;
   for (const auto& z : memory.zones()) {

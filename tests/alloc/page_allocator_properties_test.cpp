@@ -10,6 +10,7 @@
 #include <string>
 
 #include <rapidcheck.h>
+
 #include <rapidcheck/detail/TestListenerAdapter.h>
 
 #include "alloc/property_run.hpp"
@@ -62,7 +63,8 @@ std::uint64_t check_against_model(const kernel_profile& profile, std::uint64_t w
   };
   const auto params = parameters(wanted_calls);
   rc::detail::TestListenerAdapter listener;
-  const auto result = rc::detail::checkTestable(property, rc::detail::TestMetadata{}, params, listener);
+  const auto result =
+      rc::detail::checkTestable(property, rc::detail::TestMetadata{}, params, listener);
   std::ostringstream report;
   rc::detail::printResultMessage(result, report);
   std::cout << fmt::format("{}: {} operations, seed {}: {}\n", profile.name, calls, params.seed,
@@ -74,7 +76,8 @@ std::uint64_t check_against_model(const kernel_profile& profile, std::uint64_t w
 
 }  // namespace
 
-TEST_CASE("random operations under Linux 6.1 agree with the reference model", "[alloc][properties]") {
+TEST_CASE("random operations under Linux 6.1 agree with the reference model",
+          "[alloc][properties]") {
   CHECK(check_against_model(linux_6_1, wanted_operations() / 2) > 0);
 }
 

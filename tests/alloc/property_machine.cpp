@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <ostream>
 
-#include <fmt/format.h>
 #include <rapidcheck.h>
+
+#include <fmt/format.h>
 
 namespace memsim::properties {
 namespace {
@@ -23,16 +24,14 @@ rc::Gen<stretch> any_stretch(std::uint32_t most_frames) {
                                                   {2, gen::map(gen::inRange(1u, most_frames / 512),
                                                                [](auto n) { return n * 512; })}})),
       gen::set(&stretch::offset,
-               gen::weightedOneOf<std::uint32_t>({{2, gen::just(0u)},
-                                                  {1, gen::inRange(0u, 1500u)},
-                                                  {1, gen::just(512u)}})),
+               gen::weightedOneOf<std::uint32_t>(
+                   {{2, gen::just(0u)}, {1, gen::inRange(0u, 1500u)}, {1, gen::just(512u)}})),
       gen::set(&stretch::gap_at, gen::inRange(0u, most_frames)),
       gen::set(&stretch::gap_frames,
-               gen::weightedOneOf<std::uint32_t>({{2, gen::just(0u)},
-                                                  {1, gen::inRange(0u, 1200u)},
-                                                  {1, gen::inRange(0u, 20u)}})),
-      gen::set(&stretch::gap, gen::element(region_kind::ram, region_kind::reserved,
-                                           region_kind::undescribed)));
+               gen::weightedOneOf<std::uint32_t>(
+                   {{2, gen::just(0u)}, {1, gen::inRange(0u, 1200u)}, {1, gen::inRange(0u, 20u)}})),
+      gen::set(&stretch::gap,
+               gen::element(region_kind::ram, region_kind::reserved, region_kind::undescribed)));
 }
 
 rc::Gen<tweak> any_tweak() {
@@ -40,9 +39,8 @@ rc::Gen<tweak> any_tweak() {
   return gen::build<tweak>(
       gen::set(&tweak::what, gen::inRange(0u, 16u)), gen::set(&tweak::zone, gen::inRange(0u, 4u)),
       gen::set(&tweak::cpu, gen::inRange(0u, 4u)),
-      gen::set(&tweak::value,
-               gen::weightedOneOf<std::uint32_t>(
-                   {{2, gen::inRange(0u, 16u)}, {2, gen::inRange(0u, 3000u)}})));
+      gen::set(&tweak::value, gen::weightedOneOf<std::uint32_t>(
+                                  {{2, gen::inRange(0u, 16u)}, {2, gen::inRange(0u, 3000u)}})));
 }
 
 void add_stretch(std::vector<memory_region>& regions, const stretch& s, std::uint64_t begin,
@@ -67,9 +65,8 @@ memory_map map_of(const machine& m) {
   add_stretch(regions, m.dma32, dma_end, normal_begin);
   add_stretch(regions, m.normal, normal_begin, max_frame_end.value());
   // A machine without RAM would be no test.
-  if (std::ranges::none_of(regions, [](const auto& r) {
-        return r.kind == region_kind::ram && r.count >= 1024;
-      })) {
+  if (std::ranges::none_of(
+          regions, [](const auto& r) { return r.kind == region_kind::ram && r.count >= 1024; })) {
     regions.push_back({pfn{1u << 21}, 2048, region_kind::ram});
   }
   return memory_map{std::move(regions)};
@@ -100,12 +97,10 @@ rc::Gen<machine> any_machine() {
       kNominalSize,
       gen::build<machine>(
           gen::set(&machine::cpus, gen::inRange(1u, 5u)),
-          gen::set(&machine::dma, any_stretch(4095)),
-          gen::set(&machine::dma32, any_stretch(32768)),
+          gen::set(&machine::dma, any_stretch(4095)), gen::set(&machine::dma32, any_stretch(32768)),
           gen::set(&machine::normal, any_stretch(24576)),
-          gen::set(&machine::whole_gib,
-                   gen::weightedOneOf<std::uint32_t>({{20, gen::just(0u)},
-                                                      {1, gen::inRange(1u, 9u)}})),
+          gen::set(&machine::whole_gib, gen::weightedOneOf<std::uint32_t>(
+                                            {{20, gen::just(0u)}, {1, gen::inRange(1u, 9u)}})),
           gen::set(&machine::movable_pageblocks, rarely(0, gen::inRange(1u, 24u))),
           gen::set(&machine::cma,
                    gen::weightedOneOf<std::vector<std::uint32_t>>(
@@ -116,8 +111,8 @@ rc::Gen<machine> any_machine() {
           gen::set(&machine::boost_factor, rarely(15000, gen::element(0u, 7000u, 40000u))),
           gen::set(&machine::high_fraction, rarely(0, gen::element(8u, 30u, 1000u))),
           gen::set(&machine::batch_scale_max, rarely(5, gen::inRange(0u, 7u))),
-          gen::set(&machine::tweaks, gen::resize(5, gen::container<std::vector<tweak>>(
-                                                        any_tweak())))));
+          gen::set(&machine::tweaks,
+                   gen::resize(5, gen::container<std::vector<tweak>>(any_tweak())))));
 }
 
 void showValue(const machine& m, std::ostream& out) {
@@ -129,10 +124,11 @@ void showValue(const machine& m, std::ostream& out) {
   show_stretch("DMA", m.dma);
   show_stretch("DMA32", m.dma32);
   show_stretch("Normal", m.normal);
-  out << fmt::format(" {} GiB; movable pageblocks {}; CMA at {}; min_free {}; boost factor {}; high "
-                     "fraction {}; batch scale {}; tweaks",
-                     m.whole_gib, m.movable_pageblocks, fmt::join(m.cma, " "), m.min_free_kbytes,
-                     m.boost_factor, m.high_fraction, m.batch_scale_max);
+  out << fmt::format(
+      " {} GiB; movable pageblocks {}; CMA at {}; min_free {}; boost factor {}; high "
+      "fraction {}; batch scale {}; tweaks",
+      m.whole_gib, m.movable_pageblocks, fmt::join(m.cma, " "), m.min_free_kbytes, m.boost_factor,
+      m.high_fraction, m.batch_scale_max);
   for (const auto& t : m.tweaks) {
     out << fmt::format(" ({} zone {} cpu {} = {})", t.what, t.zone, t.cpu, t.value);
   }
@@ -144,8 +140,7 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
   const auto movable = std::uint64_t{m.movable_pageblocks} * 512;
   if (movable + 4096 < zones.back().spanned) config.movable_zone = movable;
 
-  const auto places =
-      cma_places(config.memory, place_zones(config.memory, config.movable_zone));
+  const auto places = cma_places(config.memory, place_zones(config.memory, config.movable_zone));
   for (const auto where : m.cma) {
     if (places.empty()) break;
     const pfn base = places[where % places.size()];

@@ -8,17 +8,17 @@
 #include <iosfwd>
 #include <vector>
 
-#include <memsim/alloc/page_allocator.hpp>
-
 #include <rapidcheck/Gen.h>
+
+#include <memsim/alloc/page_allocator.hpp>
 
 namespace memsim::properties {
 
 /// A stretch of RAM with something else in it.
 struct stretch {
-  std::uint32_t frames = 0;        ///< 0: the zone is absent
-  std::uint32_t offset = 0;        ///< frames from where the zone could begin
-  std::uint32_t gap_at = 0;        ///< where, in frames from its begin, it is not RAM
+  std::uint32_t frames = 0;  ///< 0: the zone is absent
+  std::uint32_t offset = 0;  ///< frames from where the zone could begin
+  std::uint32_t gap_at = 0;  ///< where, in frames from its begin, it is not RAM
   std::uint32_t gap_frames = 0;
   region_kind gap = region_kind::ram;  ///< ram: a hole
 };
@@ -40,7 +40,7 @@ struct machine {
   stretch normal{};
   std::uint32_t whole_gib = 0;  ///< not 0: an ordinary PC of that size instead
   std::uint32_t movable_pageblocks = 0;
-  std::vector<std::uint32_t> cma{};  ///< places of areas, in pageblocks that could hold one
+  std::vector<std::uint32_t> cma{};   ///< places of areas, in pageblocks that could hold one
   std::uint32_t min_free_kbytes = 0;  ///< 0: unset
   unsigned boost_factor = 15000;
   unsigned high_fraction = 0;

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include <rapidcheck/Gen.h>
+
 #include <memsim/alloc/observer.hpp>
 #include <memsim/alloc/page_allocator.hpp>
 #include <memsim/core/random.hpp>
-
-#include <rapidcheck/Gen.h>
 
 #include "alloc/property_machine.hpp"
 #include "alloc/reference_model.hpp"

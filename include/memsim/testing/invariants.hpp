@@ -13,6 +13,7 @@
 /// - Free blocks are on the list of their pageblock's type, where the profile says so.
 /// - The boost, the highatomic reserve and the pending differences are within their limits.
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +45,7 @@ namespace detail {
 struct memory_view {
   std::span<const zone> zones;
   const frame_table& frames;
+  std::function<migratetype(pfn)> pageblock_type;  ///< of the pageblock that holds a frame
   const kernel_profile& profile;
   const tuning& settings;
 };

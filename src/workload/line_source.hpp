@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// Lines of a text file with their numbers, and fields of a line; for formats of words and numbers
+/// separated by single blanks.
+
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <istream>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include <memsim/core/error.hpp>
+
+namespace memsim::detail {
+
+/// A line as it may be shown: cut to a length that a message can bear, unprintable bytes escaped.
+[[nodiscard]] std::string shown(std::string_view line);
+
+class line_source {
+ public:
+  line_source(std::istream& input, std::string name) : input_{&input}, name_{std::move(name)} {}
+
+  /// Reads the next line; false at the end of the file.
+  [[nodiscard]] bool next() {
+    if (!std::getline(*input_, line_)) return false;
+    ++number_;
+    return true;
+  }
+  [[nodiscard]] const std::string& line() const { return line_; }
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+
+  /// An error about the current line, or about the file's end once next() returned false.
+  [[nodiscard]] std::unexpected<error> malformed(std::string_view what) const;
+  [[nodiscard]] std::unexpected<error> unsupported(std::string_view what) const;
+  [[nodiscard]] std::unexpected<error> ends_early(std::string_view wanted) const;
+
+ private:
+  std::istream* input_;
+  std::string name_;
+  std::string line_;
+  std::uint64_t number_ = 0;
+};
+
+/// Takes a line apart from the left. The first thing that does not fit is remembered and ends the
+/// reading; what is read after it is zero or empty.
+class field_cursor {
+ public:
+  explicit field_cursor(std::string_view text) : rest_{text} {}
+
+  [[nodiscard]] bool at_end() const { return rest_.empty(); }
+  [[nodiscard]] bool ok() const { return problem_.empty(); }
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+  /// The next field, without the blank after it.
+  std::string_view word() {
+    if (!ok()) return {};
+    if (rest_.empty()) {
+      refuse("the line ends early");
+      return {};
+    }
+    return cut(' ');
+  }
+
+  /// The next field, which must be this word.
+  void expect(std::string_view keyword) {
+    if (const auto found = word(); ok() && found != keyword) {
+      refuse(fmt::format("expected '{}', found '{}'", keyword, shown(found)));
+    }
+  }
+
+  /// The next field as a number within [least, most].
+  template <std::integral T>
+  T number(T least = std::numeric_limits<T>::min(), T most = std::numeric_limits<T>::max()) {
+    return parse<T>(word(), least, most);
+  }
+
+  /// A keyword and the number after it.
+  template <std::integral T>
+  T named(std::string_view keyword) {
+    expect(keyword);
+    return number<T>();
+  }
+
+  /// Reads a number out of part of a field.
+  template <std::integral T>
+  T parse(std::string_view text, T least = std::numeric_limits<T>::min(),
+          T most = std::numeric_limits<T>::max()) {
+    if (!ok()) return {};
+    T value{};
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (code != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
+      refuse(fmt::format("'{}' is not a number from {} to {}", shown(text), least, most));
+      return {};
+    }
+    return value;
+  }
+
+  /// Up to the separator, which is dropped; all that is left if there is none.
+  std::string_view cut(char separator) {
+    const auto end = rest_.find(separator);
+    const auto field = rest_.substr(0, end);
+    rest_ = end == std::string_view::npos ? std::string_view{} : rest_.substr(end + 1);
+    return field;
+  }
+
+  void expect_end() {
+    if (ok() && !rest_.empty()) refuse(fmt::format("unexpected '{}'", shown(rest_)));
+  }
+
+  void refuse(std::string problem) {
+    if (ok()) problem_ = std::move(problem);
+  }
+
+ private:
+  std::string_view rest_;
+  std::string problem_;
+};
+
+}  // namespace memsim::detail
