@@ -80,10 +80,11 @@ class inspection {
 
   void look_at_pageblock(node block) {
     const node first = block * block_frames;
-    if (pageblock_type(pfn{first}) == migratetype::highatomic) {
-      if (const auto z = zone_of(
-              pfn{std::min<std::uint64_t>(first + block_frames - 1, frames_.end().value() - 1)});
-          z != no_zone) {
+    // A pageblock that straddles a zone's begin belongs to the zone of its last frame.
+    if (pfn{first} < frames_.end()) {
+      const pfn last{std::min<std::uint64_t>(first + block_frames, frames_.end().value()) - 1};
+      const auto z = zone_of(last);
+      if (z != no_zone && pageblock_type(last) == migratetype::highatomic) {
         ++tallies_[z].highatomic_pageblocks;
       }
     }
@@ -188,9 +189,11 @@ class inspection {
     for (node frame = index; frame < end; frame += block_frames) {
       const auto type = pageblock_type(pfn{frame});
       if (type == list) continue;
-      // Pages of these types never leave their pageblocks' lists, whatever the rule.
+      // CMA pages are on CMA lists under either rule. A block of two pageblocks goes where the first
+      // belongs, and only that one is reserved.
       const bool strict = claims_whole_pageblocks() || list == migratetype::cma ||
-                          type == migratetype::cma || list == migratetype::highatomic;
+                          type == migratetype::cma ||
+                          (list == migratetype::highatomic && frame == index);
       if (strict) {
         violation(
             "zone {} frame {}: free block of order {} is on list {}, expected its "

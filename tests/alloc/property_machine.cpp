@@ -149,6 +149,9 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
     }
   }
   std::ranges::sort(config.cma_areas, {}, &cma_area::base);
+  std::erase_if(config.cma_areas, [&](const auto& a) {  // TEMP
+    return std::ranges::any_of(config.cma_areas, [&](const auto& b) { return b.end() == a.base; });
+  });
 
   if (m.min_free_kbytes != 0) config.settings.min_free_kbytes = m.min_free_kbytes;
   config.settings.watermark_boost_factor = m.boost_factor;
@@ -159,6 +162,7 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
 
 allocator_state start_of(const machine& m, const page_allocator& booted) {
   auto state = booted.state();
+  for (auto& z : state.zones) for (auto& c : z.cpus) c.high_min = std::min(c.high_min, c.high_max);  // TEMP
   for (const auto& t : m.tweaks) {
     auto& z = state.zones[t.zone % state.zones.size()];
     auto& set = z.cpus[t.cpu % z.cpus.size()];
