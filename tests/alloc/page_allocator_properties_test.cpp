@@ -47,7 +47,7 @@ std::uint64_t check_against_model(const kernel_profile& profile, std::uint64_t w
   const auto property = [&] {
     const auto m = *any_machine().as("machine");
     const auto todo = *operations.as("operations");
-    side_by_side both{m, profile};
+    side_by_side both{m, config_of(m, profile)};
     std::uint64_t compared_at = 0;
     for (const auto& op : todo) {
       both.perform(op);

@@ -15,17 +15,29 @@ constexpr std::uint64_t dma_begin = 1;
 constexpr std::uint64_t dma_end = 4096;
 constexpr std::uint64_t normal_begin = 1u << 20;
 
+// Zones of one pageblock run out within a few calls, zones of 200 MiB and more have a reserve for
+// highatomic requests under every rule.
+rc::Gen<std::uint32_t> any_length(std::uint32_t most_frames) {
+  using namespace rc;
+  const auto up_to = [&](std::uint32_t most) {
+    return gen::inRange(1u, std::min(most, most_frames) + 1);
+  };
+  return gen::weightedOneOf<std::uint32_t>(
+      {{3, gen::just(0u)},
+       {3, up_to(1200)},
+       {4, up_to(5000)},
+       {4, up_to(32768)},
+       {4, up_to(131072)},
+       {4, gen::map(up_to(most_frames), [](auto n) { return n / 512 * 512; })}});
+}
+
 rc::Gen<stretch> any_stretch(std::uint32_t most_frames) {
   using namespace rc;
   return gen::build<stretch>(
-      gen::set(&stretch::frames,
-               gen::weightedOneOf<std::uint32_t>({{1, gen::just(0u)},
-                                                  {3, gen::inRange(1u, most_frames + 1)},
-                                                  {2, gen::map(gen::inRange(1u, most_frames / 512),
-                                                               [](auto n) { return n * 512; })}})),
+      gen::set(&stretch::frames, any_length(most_frames)),
       gen::set(&stretch::offset,
                gen::weightedOneOf<std::uint32_t>(
-                   {{2, gen::just(0u)}, {1, gen::inRange(0u, 1500u)}, {1, gen::just(512u)}})),
+                   {{6, gen::just(0u)}, {1, gen::inRange(0u, 1500u)}, {1, gen::just(512u)}})),
       gen::set(&stretch::gap_at, gen::inRange(0u, most_frames)),
       gen::set(&stretch::gap_frames,
                gen::weightedOneOf<std::uint32_t>(
@@ -34,13 +46,15 @@ rc::Gen<stretch> any_stretch(std::uint32_t most_frames) {
                gen::element(region_kind::ram, region_kind::reserved, region_kind::undescribed)));
 }
 
+// A container hands its own size on to its elements: they set theirs back.
 rc::Gen<tweak> any_tweak() {
   using namespace rc;
-  return gen::build<tweak>(
-      gen::set(&tweak::what, gen::inRange(0u, 16u)), gen::set(&tweak::zone, gen::inRange(0u, 4u)),
-      gen::set(&tweak::cpu, gen::inRange(0u, 4u)),
-      gen::set(&tweak::value, gen::weightedOneOf<std::uint32_t>(
-                                  {{2, gen::inRange(0u, 16u)}, {2, gen::inRange(0u, 3000u)}})));
+  return gen::resize(
+      kNominalSize,
+      gen::build<tweak>(
+          gen::set(&tweak::what, gen::oneOf(gen::inRange(0u, 17u), gen::just(15u))),
+          gen::set(&tweak::zone, gen::inRange(0u, 4u)), gen::set(&tweak::cpu, gen::inRange(0u, 4u)),
+          gen::set(&tweak::value, gen::oneOf(gen::inRange(0u, 16u), gen::inRange(0u, 3000u)))));
 }
 
 void add_stretch(std::vector<memory_region>& regions, const stretch& s, std::uint64_t begin,
@@ -97,16 +111,19 @@ rc::Gen<machine> any_machine() {
       kNominalSize,
       gen::build<machine>(
           gen::set(&machine::cpus, gen::inRange(1u, 5u)),
-          gen::set(&machine::dma, any_stretch(4095)), gen::set(&machine::dma32, any_stretch(32768)),
-          gen::set(&machine::normal, any_stretch(24576)),
+          gen::set(&machine::dma, any_stretch(4095)),
+          gen::set(&machine::dma32, any_stretch(131072)),
+          gen::set(&machine::normal, any_stretch(131072)),
           gen::set(&machine::whole_gib, gen::weightedOneOf<std::uint32_t>(
                                             {{20, gen::just(0u)}, {1, gen::inRange(1u, 9u)}})),
           gen::set(&machine::movable_pageblocks, rarely(0, gen::inRange(1u, 24u))),
           gen::set(&machine::cma,
                    gen::weightedOneOf<std::vector<std::uint32_t>>(
                        {{2, gen::just(std::vector<std::uint32_t>{})},
-                        {2, gen::resize(8, gen::container<std::vector<std::uint32_t>>(
-                                               gen::inRange(0u, 64u)))}})),
+                        {2, gen::resize(8, gen::container<std::vector<std::uint32_t>>(gen::resize(
+                                               kNominalSize, gen::inRange(0u, 64u))))}})),
+          gen::set(&machine::filled,
+                   gen::weightedOneOf<unsigned>({{1, gen::just(0u)}, {1, gen::inRange(0u, 101u)}})),
           gen::set(&machine::min_free_kbytes, rarely(0, gen::inRange(1u, 6000u))),
           gen::set(&machine::boost_factor, rarely(15000, gen::element(0u, 7000u, 40000u))),
           gen::set(&machine::high_fraction, rarely(0, gen::element(8u, 30u, 1000u))),
@@ -125,10 +142,11 @@ void showValue(const machine& m, std::ostream& out) {
   show_stretch("DMA32", m.dma32);
   show_stretch("Normal", m.normal);
   out << fmt::format(
-      " {} GiB; movable pageblocks {}; CMA at {}; min_free {}; boost factor {}; high "
+      " {} GiB; movable pageblocks {}; CMA at {}; filled to {} %; min_free {}; boost factor {}; "
+      "high "
       "fraction {}; batch scale {}; tweaks",
-      m.whole_gib, m.movable_pageblocks, fmt::join(m.cma, " "), m.min_free_kbytes, m.boost_factor,
-      m.high_fraction, m.batch_scale_max);
+      m.whole_gib, m.movable_pageblocks, fmt::join(m.cma, " "), m.filled, m.min_free_kbytes,
+      m.boost_factor, m.high_fraction, m.batch_scale_max);
   for (const auto& t : m.tweaks) {
     out << fmt::format(" ({} zone {} cpu {} = {})", t.what, t.zone, t.cpu, t.value);
   }
@@ -162,7 +180,8 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
 
 allocator_state start_of(const machine& m, const page_allocator& booted) {
   auto state = booted.state();
-  for (auto& z : state.zones) for (auto& c : z.cpus) c.high_min = std::min(c.high_min, c.high_max);  // TEMP
+  for (auto& z : state.zones)
+    for (auto& c : z.cpus) c.high_min = std::min(c.high_min, c.high_max);  // TEMP
   for (const auto& t : m.tweaks) {
     auto& z = state.zones[t.zone % state.zones.size()];
     auto& set = z.cpus[t.cpu % z.cpus.size()];
@@ -183,6 +202,11 @@ allocator_state start_of(const machine& m, const page_allocator& booted) {
       case 12: z.boosted = true; break;
       case 13: z.boost = std::min(std::uint64_t{t.value}, z.marks.high); break;
       case 14: z.reserve.back() += t.value; break;
+      case 15:
+        // A low mark that is not reached leaves everything to second attempts.
+        z.marks.low = std::max(z.marks.min, z.extent.managed * (t.value % 101) / 100);
+        z.marks.high = z.marks.low + z.marks.min / 4;
+        break;
       default: z.reserve[static_cast<unsigned>(zone_type::normal)] += t.value; break;
     }
   }

@@ -41,6 +41,7 @@ struct machine {
   std::uint32_t whole_gib = 0;  ///< not 0: an ordinary PC of that size instead
   std::uint32_t movable_pageblocks = 0;
   std::vector<std::uint32_t> cma{};   ///< places of areas, in pageblocks that could hold one
+  unsigned filled = 0;                ///< percent of memory that is in use from the start
   std::uint32_t min_free_kbytes = 0;  ///< 0: unset
   unsigned boost_factor = 15000;
   unsigned high_fraction = 0;

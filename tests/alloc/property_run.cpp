@@ -45,20 +45,21 @@ constexpr std::array action_names{"allocate",    "free any",  "free newest",  "d
                                   "drain other", "drain all", "mark movable", "adopt",
                                   "misuse",      "fork",      "restore"};
 
-// With tweaks the allocator starts from a state, without from its boot.
-page_allocator start(const machine& m, const kernel_profile& profile) {
-  const auto config = config_of(m, profile);
-  page_allocator booted{config};
-  bool weird = false;  // TEMP
-  for (auto& z : booted.zones()) for (auto& c : z.cpus) weird |= c.high_min > c.high_max;
-  if (m.tweaks.empty() && !weird) return booted;
-  auto restored = page_allocator::restore(start_of(m, booted), profile, config.settings);
-  if (!restored && restored.error().message().contains("starts at frame")) return booted;  // TEMP
-  if (!restored) throw std::runtime_error{restored.error().message()};
-  return std::move(*restored);
-}
-
 }  // namespace
+
+// With tweaks the allocator starts from a state, without from its boot.
+side_by_side::beginning side_by_side::begin(const machine& m, const page_allocator_config& config) {
+  page_allocator booted{config};
+  auto state = start_of(m, booted);
+  if (state == booted.state()) return {std::move(booted), std::move(state)};
+  auto restored = page_allocator::restore(state, config.profile, config.settings);
+  if (!restored && restored.error().message().contains("starts at frame")) {  // TEMP
+    state = booted.state();
+    return {std::move(booted), std::move(state)};
+  }
+  if (!restored) throw std::runtime_error{restored.error().message()};
+  return {std::move(*restored), std::move(state)};
+}
 
 rc::Gen<operation> any_operation() {
   using namespace rc;
@@ -96,12 +97,30 @@ void showValue(const operation& op, std::ostream& out) {
                      flags_of(op).bits(), op.cpu, op.pick);
 }
 
-side_by_side::side_by_side(const machine& m, const kernel_profile& profile)
-    : memory_{start(m, profile)}, model_{memory_.state(), profile, memory_.settings()} {
+side_by_side::side_by_side(const machine& m, const page_allocator_config& config)
+    : side_by_side{m, config, begin(m, config)} {}
+
+side_by_side::side_by_side(const machine& m, const page_allocator_config& config, beginning start)
+    : memory_{std::move(start.memory)}, model_{start.state, config.profile, config.settings} {
   memory_.add_observer(listener_);
-  const auto config = config_of(m, profile);
   for (const auto& region : config.memory.regions()) {
     if (region.kind == region_kind::reserved) reserved_.push_back(region);
+  }
+  fill(m.filled);
+}
+
+// Large blocks that mostly stay, so that what is left is soon contested.
+void side_by_side::fill(unsigned percent) {
+  frame_count memory = 0;
+  for (const auto& z : memory_.zones()) memory += z.extent.managed;
+  constexpr std::array types{movable | highmem, gfp{}, movable | highmem, reclaimable};
+  for (frame_count taken = 0; taken < memory * percent / 100;) {
+    const auto keep = live_.size();
+    const order size{taken % 5 == 0 ? 9u : 10u};
+    allocate({.order = size.value(), .flags = 0, .pick = 0}, types[taken / 1024 % types.size()]);
+    if (difference_ || live_.size() == keep) return;
+    taken += size.frames();
+    if (taken / 1024 % 8 != 0) live_.pop_back();
   }
 }
 
@@ -132,7 +151,7 @@ void side_by_side::perform(const operation& op) {
 void side_by_side::perform_once(const operation& op) {
   auto ctx = acting(op);
   switch (op.what) {
-    case action::allocate: return allocate(op);
+    case action::allocate: return allocate(op, flags_of(op));
     case action::free_any:
       if (!live_.empty()) free_at(draw(live_.size()), op);
       return;
@@ -157,9 +176,8 @@ void side_by_side::perform_once(const operation& op) {
   }
 }
 
-void side_by_side::allocate(const operation& op) {
+void side_by_side::allocate(const operation& op, gfp flags) {
   auto ctx = acting(op);
-  const auto flags = flags_of(op);
   listener_.seen.clear();
   const auto block = memory_.alloc(ctx, order{op.order}, flags);
   const auto expected = model_.alloc(flags, order{op.order}, ctx.cpu);
@@ -323,7 +341,7 @@ void side_by_side::restore() {
   const auto before = memory_.state_digest();
   auto restored = page_allocator::restore(memory_.state(), memory_.profile(), memory_.settings());
   if (!restored && restored.error().message().contains("starts at frame")) return;  // TEMP
-  if (!restored && restored.error().message().contains("high_min")) return;  // TEMP
+  if (!restored && restored.error().message().contains("high_min")) return;         // TEMP
   if (!restored) return differ("its own state is refused: " + restored.error().message());
   if (restored->state_digest() != before) differ("a restored allocator differs");
   memory_ = std::move(*restored);

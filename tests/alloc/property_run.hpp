@@ -58,7 +58,7 @@ class fallback_listener final : public allocator_observer {
 /// Performs operations on both and stops at the first difference.
 class side_by_side {
  public:
-  side_by_side(const machine&, const kernel_profile&);
+  side_by_side(const machine&, const page_allocator_config&);
   side_by_side(const side_by_side&) = delete;
   side_by_side& operator=(const side_by_side&) = delete;
 
@@ -72,13 +72,20 @@ class side_by_side {
   [[nodiscard]] std::uint64_t calls() const { return calls_; }
 
  private:
+  struct beginning {
+    page_allocator memory;
+    allocator_state state;
+  };
   struct live_block {
     pfn block{};
     order size{};
   };
 
+  static beginning begin(const machine&, const page_allocator_config&);
+  side_by_side(const machine&, const page_allocator_config&, beginning);
+  void fill(unsigned percent);
   void perform_once(const operation&);
-  void allocate(const operation&);
+  void allocate(const operation&, gfp flags);
   void free_at(std::size_t index, const operation&);
   void mark_movable(const operation&);
   void adopt(const operation&);
