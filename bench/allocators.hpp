@@ -6,12 +6,32 @@
 
 #include <cstdint>
 
+#include <memsim/alloc/page_allocator.hpp>
 #include <memsim/core/types.hpp>
+#include <memsim/frames/frame_table.hpp>
 
 #include "harness.hpp"
 #include "textbook_buddy.hpp"
 
 namespace memsim::bench {
+
+/// One CPU, the default profile, no observer; every request is for movable user memory.
+class linux_like {
+ public:
+  static constexpr double bytes_per_frame = frame_table::bytes_per_frame;
+
+  explicit linux_like(bytes memory) : memory_{{.memory = memory_map::x86_64(memory)}} {}
+
+  std::uint64_t alloc(unsigned size) {
+    const auto block = memory_.alloc(context_, order{size}, gfp_highuser_movable);
+    return block ? block->value() : no_block;
+  }
+  void free(std::uint64_t frame, unsigned size) { memory_.free(context_, pfn{frame}, order{size}); }
+
+ private:
+  page_allocator memory_;
+  context context_;
+};
 
 class textbook {
  public:

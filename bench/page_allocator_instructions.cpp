@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string_view name = argv[1];
+  if (name == "memsim") return run<linux_like>(argv[2], pairs);
   if (name == "textbook") return run<textbook>(argv[2], pairs);
   if (name == "nothing") return run<nothing>(argv[2], pairs);
   std::fprintf(stderr, "%s: the allocator is memsim, textbook or nothing\n", argv[1]);

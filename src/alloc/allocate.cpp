@@ -8,10 +8,8 @@ namespace memsim::detail {
 
 // A1.
 frame_index allocator_core::allocate(context& ctx, const request& wanted) {
-  std::size_t preferred = zones_.size();
-  while (preferred > 0 && zones_[preferred - 1].extent.type > wanted.highest) --preferred;
-  if (preferred == 0) return no_frame;
-  --preferred;
+  const std::size_t preferred = preferred_zone_[static_cast<unsigned>(wanted.highest)];
+  if (preferred == no_zone) return no_frame;
 
   auto how = first_attempt(wanted, zones_[preferred].extent.type == zone_type::normal);
   frame_index frame = walk_zones(ctx, wanted, how, preferred);

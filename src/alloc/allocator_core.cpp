@@ -2,6 +2,7 @@
 #include "alloc/allocator_core.hpp"
 
 #include "alloc/free_lists.hpp"
+#include "alloc/watermark_test.hpp"
 
 namespace memsim::detail {
 
@@ -12,14 +13,36 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {}
-
-// Few zones, and most frames are in the highest.
-zone* allocator_core::zone_of(frame_index frame) {
-  for (std::size_t i = zones_.size(); i-- > 1;) {
-    if (pfn{frame} >= zones_[i].extent.start) return &zones_[i];
+      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
+  preferred_zone_.fill(no_zone);
+  for (std::size_t i = 0; i < zones_.size(); ++i) {
+    for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;
+         ++highest) {
+      preferred_zone_[highest] = static_cast<std::uint8_t>(i);
+    }
   }
-  return &zones_.front();
+  static_assert((gfp_flag::dma | gfp_flag::highmem | gfp_flag::dma32 | gfp_flag::movable |
+                 gfp_flag::reclaimable).bits() == std::tuple_size_v<decltype(routes_)> - 1);
+  for (std::uint32_t bits = 0; bits < routes_.size(); ++bits) {
+    const auto type = migratetype_of(gfp{bits});
+    const auto highest = highest_zone_of(gfp{bits});
+    const bool contradicts = gfp{bits}.has_all(gfp_flag::movable | gfp_flag::reclaimable);
+    routes_[bits] = {
+        .zone = contradicts ? no_zone : preferred_zone_[static_cast<unsigned>(highest)],
+        .margin = static_cast<std::uint8_t>(
+            margin_entry(highest, type == migratetype::movable, false)),
+        .type = static_cast<std::uint8_t>(type)};
+  }
+  if (profile_.high_mark_first == rule::on) first_mark_ = margin_entry({}, false, true);
+  update_attended();
+}
+
+void allocator_core::flag_movable(frame_index frame, bool movable) {
+  const auto mark = frames_.mark_at(pfn{frame});
+  const unsigned order = mark.order();
+  frames_.touch(frame / block_frames);
+  if (order == 0) frames_.take_back_page(frame);
+  frames_.mark(frame, order) = mark.with_movable(movable);
 }
 
 }  // namespace memsim::detail

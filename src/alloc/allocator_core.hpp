@@ -49,6 +49,12 @@ struct block_census {
   frame_count movable = 0;  ///< pages in use that count as movable
 };
 
+/// Blocks of one order that follow one another.
+struct block_run {
+  frame_index first = no_frame;
+  std::uint32_t count = 0;
+};
+
 /// How a refill last found a page, remembered from page to page (B5).
 enum class search_mode : unsigned char { normal, cma, steal };
 
@@ -59,6 +65,14 @@ struct actor {
   cpu_id cpu;                 ///< whose page set that is
   pending_counters& pending;  ///< those of the CPU that acts
   work& done;
+};
+
+/// What the flags that say where a page may lie come to: which zone is tried first, at which
+/// remembered margin, and for pages of which type.
+struct route {
+  std::uint8_t zone = 0;
+  std::uint8_t margin = 0;
+  std::uint8_t type = 0;
 };
 
 class allocator_core {
@@ -76,6 +90,21 @@ class allocator_core {
   allocator_counts counts_;
   std::vector<allocator_observer*> observers_;
   allocation_gate* gate_ = nullptr;
+  static constexpr std::uint8_t no_zone = 0xff;
+  /// The index of the zone that a request tries first, by the highest that it may use.
+  std::array<std::uint8_t, zone_types> preferred_zone_{};
+
+  /// Whether anybody listens or may refuse.
+  [[nodiscard]] bool is_attended() const { return gate_ != nullptr || !observers_.empty(); }
+  void update_attended() { hot_cpus_ = is_attended() ? 0 : cpus_; }
+
+  // The common case, in hot_path.hpp.
+  /// By the flags dma, highmem, dma32, movable and reclaimable, which are the lowest bits.
+  std::array<route, 32> routes_{};
+  unsigned hot_cpus_ = 0;    ///< CPUs that may take the short way: all, or none if attended
+  unsigned first_mark_ = 0;  ///< the bit of a margin's number for the mark that is tested first
+  frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
+  bool free_hot(context& ctx, std::uint64_t block, unsigned order);
 
   // Requests: A1, A2, A4, A14. allocate.cpp
   frame_index allocate(context& ctx, const request& wanted);
@@ -94,7 +123,10 @@ class allocator_core {
   void set_block_type(frame_index frame, migratetype type) {
     frames_.set_tag(frame / block_frames, static_cast<unsigned>(type) ^ fresh_tag);
   }
-  [[nodiscard]] zone* zone_of(frame_index frame);
+  // A frame in use that counts as movable, or no longer. The short way knows no flags: a page that
+  // has one is marked like a larger block.
+  void flag_movable(frame_index frame, bool movable);
+  [[nodiscard]] zone& zone_of(frame_index frame);
   [[nodiscard]] static actor act(context& ctx, zone& z) { return act_on(ctx, z, ctx.cpu); }
   [[nodiscard]] static actor act_on(context& ctx, zone& z, cpu_id cpu) {
     return {z, z.cpus[cpu.value()], cpu, z.cpus[ctx.cpu.value()].pending, ctx.done};
@@ -107,9 +139,11 @@ class allocator_core {
 
   // The buddy system: A7, A11. buddy.cpp
   frame_index take_smallest(actor& a, unsigned order, migratetype type);
+  block_run take_run(actor& a, unsigned order, migratetype type, std::uint32_t most);
   void split(actor& a, frame_index frame, unsigned from, unsigned to, migratetype type);
   void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
   void merge(actor& a, frame_index frame, unsigned order, migratetype type);
+  void merge_large(actor& a, frame_index frame, unsigned order, migratetype type);
 
   // Lagging counters: A13. counters.hpp
   void change_free(actor& a, std::int64_t pages);
@@ -143,11 +177,17 @@ class allocator_core {
   // Per-CPU page sets: A5, B4. pcp.cpp
   frame_index allocate_from_pcp(actor& a, const request& wanted, attempt how, unsigned list);
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
+  void refill_by_run(actor& a, const request& wanted, page_ring& ring, std::uint32_t& blocks);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
-  void free_to_pcp(actor& a, frame_index frame, unsigned order, migratetype type, unsigned list);
-  void trim(actor& a, unsigned order, unsigned list);
-  void trim_adaptive(actor& a, unsigned order, unsigned list);
+  void free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order, unsigned list,
+                   migratetype type);
+  bool note_free(per_cpu_pages& pcp, unsigned order) const;
+  void trim(context& ctx, zone& z, unsigned list, bool free_high);
+  void trim_to_fixed_high(actor& a, unsigned list, bool free_high);
+  void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
+  std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
+  void prefetch_for_free(const page_ring& ring, unsigned order) const;
 
   // High-order atomic reserve: A12, B9. highatomic.cpp
   void reserve_highatomic(actor& a, frame_index frame, unsigned order);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The buddy system: smallest fit, splitting (A7) and merging (A11, B8).
+#include <algorithm>
+#include <bit>
+
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
 
@@ -28,37 +31,83 @@ frame_index allocator_core::take_smallest(actor& a, unsigned order, migratetype 
   return frame;
 }
 
+// Takes up to `most` blocks as so many calls of take_smallest() would that all find the same
+// smallest block: it is consumed in address order, since each rest is then the smallest there is.
+// What is left of it goes back at once; no list below its order has another block to keep order
+// with.
+block_run allocator_core::take_run(actor& a, unsigned order, migratetype type, std::uint32_t most) {
+  const unsigned found = lowest_order_with(a.z, order, type);
+  if (found == page_orders) return {};
+  const frame_index frame = first_block(a.z, found, type);
+  remove(a, frame, found);
+  if (found >= pageblock_order.value() && order < pageblock_order.value()) {
+    frames_.touch(frame / block_frames);
+    if (found > pageblock_order.value()) frames_.touch(frame / block_frames + 1);
+  }
+  const std::uint32_t count = std::min(most, 1u << (found - order));
+  const frame_index end = frame + (1u << found);
+  std::uint32_t rests = 0;
+  for (frame_index rest = frame + (count << order); rest < end; ++rests) {
+    const auto rest_order = static_cast<unsigned>(std::countr_zero(rest));
+    insert(a, rest, rest_order, type, list_end::head);
+    rest += 1u << rest_order;
+  }
+  // One by one, each but the first block would have been listed and unlisted on its way out.
+  a.done.blocks_split += count + rests - 1;
+  a.done.list_insertions += count - 1;
+  a.done.list_removals += count - 1;
+  return {frame, count};
+}
+
 // A11: the free block is counted, merged with its buddies and listed.
 void allocator_core::give_back(actor& a, frame_index frame, unsigned order, migratetype type) {
   count_block(a, std::int64_t{1} << order, type);
   merge(a, frame, order, type);
 }
 
-// A11.2 and A11.3, B8.
+// A11.2 and A11.3 below pageblock order, which is where nearly all merging is: the same as
+// merge_large() with the columns and the ledger at hand.
 void allocator_core::merge(actor& a, frame_index frame, unsigned order, migratetype type) {
-  while (order < max_page_order.value()) {
+  frame_mark* const marks = frames_.marks();
+  frame_link* const links = frames_.links(0);
+  const unsigned first = order;
+  for (; order < pageblock_order.value(); ++order) {
+    const frame_index buddy = frame ^ (1u << order);
+    const frame_mark mark = marks[buddy];
+    if (!mark.is_free(order)) break;
+    unlink(links, buddy);
+    marks[buddy] = {};
+    auto& blocks = a.z.free_blocks[order][mark.list()];
+    if (--blocks == 0) a.z.free_orders[mark.list()] &= ~(1u << order);
+    frame &= buddy;
+  }
+  if (order > first) {
+    a.done.blocks_merged += order - first;
+    a.done.list_removals += order - first;
+  }
+  if (order >= pageblock_order.value()) return merge_large(a, frame, order, type);
+
+  // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
+  const frame_index uncle = (frame & ~(1u << order)) ^ (2u << order);
+  const bool may_merge_twice = frames_.mark(uncle, order + 1).is_free(order + 1);
+  insert(a, frame, order, type, may_merge_twice ? list_end::tail : list_end::head);
+}
+
+// A11.2 and A11.3 from pageblock order on, B8.
+void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, migratetype type) {
+  for (; order < max_page_order.value(); ++order) {
     const frame_index buddy = frame ^ (1u << order);
     if (!frames_.mark(buddy, order).is_free(order)) break;
-    if (order >= pageblock_order.value()) {
-      const auto buddy_type = block_type(buddy);
-      if (type != buddy_type) {
-        if (!is_mergeable(type) || !is_mergeable(buddy_type)) break;
-        if (profile_.merging_retypes_pageblock == rule::on) set_block_type(buddy, type);
-      }
+    const auto buddy_type = block_type(buddy);
+    if (type != buddy_type) {
+      if (!is_mergeable(type) || !is_mergeable(buddy_type)) break;
+      if (profile_.merging_retypes_pageblock == rule::on) set_block_type(buddy, type);
     }
     remove(a, buddy, order);
     frame &= buddy;
-    ++order;
     ++a.done.blocks_merged;
   }
-  // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
-  auto end = list_end::head;
-  if (order < max_page_order.value() - 1) {
-    const frame_index parent = frame & ~(1u << order);
-    const frame_index uncle = parent ^ (2u << order);
-    if (frames_.mark(uncle, order + 1).is_free(order + 1)) end = list_end::tail;
-  }
-  insert(a, frame, order, type, end);
+  insert(a, frame, order, type, list_end::head);
 }
 
 }  // namespace memsim::detail

@@ -25,20 +25,26 @@ inline bool change_lagging(std::int64_t& global, std::int32_t& pending, std::uin
 
 inline void allocator_core::change_free(actor& a, std::int64_t pages) {
   if (change_lagging(a.z.free_pages, a.pending.free, a.z.counter_threshold, pages)) {
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
 }
 
 inline void allocator_core::change_cma(actor& a, std::int64_t pages) {
   if (change_lagging(a.z.free_cma, a.pending.cma, a.z.counter_threshold, pages)) {
-    a.z.margins.known = 0;
+    a.z.margins.forget();
   }
 }
 
 /// Free pages of a block on a list of `type` came or went.
 inline void allocator_core::count_block(actor& a, std::int64_t pages, migratetype type) {
   change_free(a, pages);
+  if (is_mergeable(type)) return;
   if (type == migratetype::cma) change_cma(a, pages);
+  if (type == migratetype::highatomic &&
+      profile_.highatomic == highatomic_deduction::free_pages) {
+    a.z.free_highatomic += static_cast<std::uint64_t>(pages);
+    a.z.margins.forget();
+  }
 }
 
 /// A global counter as tests read it: the differences of several CPUs may leave it below zero.

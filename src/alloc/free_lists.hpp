@@ -32,10 +32,6 @@ inline void allocator_core::insert(actor& a, frame_index frame, unsigned order, 
   frames_.mark(frame, order) = frame_mark::free(order, static_cast<unsigned>(type));
   ++a.z.free_blocks[order][static_cast<unsigned>(type)];
   a.z.free_orders[static_cast<unsigned>(type)] |= 1u << order;
-  if (type == migratetype::highatomic) {
-    a.z.free_highatomic += 1u << order;
-    a.z.margins.known = 0;
-  }
   ++a.done.list_insertions;
 }
 
@@ -45,10 +41,6 @@ inline void allocator_core::remove(actor& a, frame_index frame, unsigned order) 
   unlink(frames_.links(order), frame_table::node_of(frame, order));
   mark = {};
   if (--a.z.free_blocks[order][type] == 0) a.z.free_orders[type] &= ~(1u << order);
-  if (type == static_cast<unsigned>(migratetype::highatomic)) {
-    a.z.free_highatomic -= 1u << order;
-    a.z.margins.known = 0;
-  }
   ++a.done.list_removals;
 }
 

@@ -36,7 +36,7 @@ void allocator_core::reserve_highatomic(actor& a, frame_index frame, unsigned or
     set_block_type(frame, migratetype::highatomic);
     if (range.ends_in_zone) move_free_blocks(a, range, migratetype::highatomic);
   }
-  a.z.margins.known = 0;
+  a.z.margins.forget();
   ++counts_.highatomic_blocks_reserved;
 }
 

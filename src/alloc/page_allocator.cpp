@@ -3,23 +3,34 @@
 #include <memsim/alloc/page_allocator.hpp>
 
 #include <algorithm>
+#include <iterator>
 
-#include "alloc/allocator_core.hpp"
+#include "alloc/hot_path.hpp"
 #include "alloc/state.hpp"
 
 namespace memsim {
 namespace {
 
+struct event_totals {
+  std::uint64_t allocations = 0;
+  std::uint64_t frees = 0;
+  std::uint64_t pages_allocated = 0;
+  std::uint64_t pages_freed = 0;
+};
+
+constexpr std::array totals_table{
+    statistic<event_totals>{"allocations", "blocks", "requests that got a block",
+                            &event_totals::allocations},
+    statistic<event_totals>{"frees", "blocks", "blocks given back", &event_totals::frees},
+    statistic<event_totals>{"pages_allocated", "pages", "pages of all blocks handed out",
+                            &event_totals::pages_allocated},
+    statistic<event_totals>{"pages_freed", "pages", "pages of all blocks given back",
+                            &event_totals::pages_freed},
+};
+
 constexpr std::array counts_table{
-    statistic<allocator_counts>{"allocations", "blocks", "requests that got a block",
-                                &allocator_counts::allocations},
     statistic<allocator_counts>{"failed_allocations", "requests", "requests that got nothing",
                                 &allocator_counts::failed_allocations},
-    statistic<allocator_counts>{"frees", "blocks", "blocks given back", &allocator_counts::frees},
-    statistic<allocator_counts>{"pages_allocated", "pages", "pages of all blocks handed out",
-                                &allocator_counts::pages_allocated},
-    statistic<allocator_counts>{"pages_freed", "pages", "pages of all blocks given back",
-                                &allocator_counts::pages_freed},
     statistic<allocator_counts>{"fallbacks", "events",
                                 "times a block of another migratetype was taken",
                                 &allocator_counts::fallbacks},
@@ -47,6 +58,12 @@ void check_order(order size) {
   if (size > max_page_order) {
     throw_usage("order {} is above {}, the largest the page allocator serves", size,
                 max_page_order);
+  }
+}
+
+void check_mobility(gfp flags) {
+  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
+    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
   }
 }
 
@@ -91,6 +108,7 @@ page_allocator::page_allocator(const page_allocator& other)
     : core_{std::make_unique<detail::allocator_core>(*other.core_)} {
   core_->observers_.clear();
   core_->gate_ = nullptr;
+  core_->update_attended();
 }
 
 page_allocator& page_allocator::operator=(const page_allocator& other) {
@@ -103,53 +121,57 @@ page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
 page_allocator::~page_allocator() = default;
 
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
+  const unsigned o = size.value();
+  const auto frame = o == 0 ? core_->allocate_hot(ctx, 0, flags) : core_->allocate_hot(ctx, o, flags);
+  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{frame};
+}
+
+std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
-  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
-    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
-  }
+  check_mobility(flags);
   if (core.gate_ != nullptr && core.gate_->refuses(ctx, size, flags)) {
     return std::unexpected{error{errc::injected}};
   }
-
+  const unsigned o = size.value();
   const auto frame = core.allocate(ctx, detail::make_request(size, flags));
-  if (frame == detail::no_frame) {
-    ++core.counts_.failed_allocations;
-  } else {
-    core.frames_.mark(frame, size.value()) = frame_mark::allocated(size.value());
-    ++core.counts_.allocations;
-    core.counts_.pages_allocated += size.frames();
+  const bool found = frame != detail::no_frame;
+  if (found) {
+    core.frames_.set_allocated(frame, o);
+    ++core.counts_.allocations[o];
     if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
+  } else {
+    ++core.counts_.failed_allocations;
   }
-  if (!core.observers_.empty()) {
-    const allocation_event event{
-        ctx.cpu, size, flags,
-        frame == detail::no_frame ? std::nullopt : std::optional{pfn{frame}}};
-    for (auto* observer : core.observers_) observer->on_allocation(event);
-  }
-  if (frame == detail::no_frame) return std::unexpected{error{errc::no_memory}};
+  const allocation_event event{ctx.cpu, size, flags,
+                               found ? std::optional{pfn{frame}} : std::nullopt};
+  for (auto* observer : core.observers_) observer->on_allocation(event);
+  if (!found) return std::unexpected{error{errc::no_memory}};
   return pfn{frame};
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
+  const unsigned o = size.value();
+  const bool done = o == 0 ? core_->free_hot(ctx, block.value(), 0)
+                           : core_->free_hot(ctx, block.value(), o);
+  if (!done) [[unlikely]] free_by_rules(ctx, block, size);
+}
+
+void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
-  if (block >= core.frames_.end()) refuse_free(core, block, size);
   const auto frame = static_cast<detail::frame_index>(block.value());
-  if (frame % size.frames() != 0 ||
-      !core.frames_.mark(frame, size.value()).is_allocated(size.value())) {
+  if (block >= core.frames_.end() || frame % size.frames() != 0 ||
+      !core.frames_.is_allocated(frame, size.value())) {
     refuse_free(core, block, size);
   }
-
-  ++core.counts_.frees;
-  core.counts_.pages_freed += size.frames();
+  ++core.counts_.frees[size.value()];
   core.free(ctx, frame, size.value());
-  if (!core.observers_.empty()) {
-    const free_event event{ctx.cpu, block, size};
-    for (auto* observer : core.observers_) observer->on_free(event);
-  }
+  const free_event event{ctx.cpu, block, size};
+  for (auto* observer : core.observers_) observer->on_free(event);
 }
 
 void page_allocator::drain(context& ctx, cpu_id cpu) {
@@ -168,27 +190,25 @@ void page_allocator::adopt(pfn block, order size) {
     throw_usage("frame {} is not aligned to a block of order {}", block, size);
   }
   detail::check_unused(*core_, block, size);
-  auto& frames = core_->frames_;
+  auto& core = *core_;
   const auto frame = static_cast<detail::frame_index>(block.value());
-  const bool movable = frames.mark_at(block).movable();
-  if (size < pageblock_order) frames.touch(frame / pageblock_frames);
-  frames.mark(frame, size.value()) =
-      frame_mark::allocated(size.value()).with_movable(movable);
+  const bool movable = core.frames_.mark_at(block).movable();
+  for (detail::frame_index i = 0; i < size.frames(); ++i) {
+    if (core.frames_.mark_at(block + i).movable()) core.flag_movable(frame + i, false);
+  }
+  if (size < pageblock_order) core.frames_.touch(frame / pageblock_frames);
+  core.frames_.set_allocated(frame, size.value());
+  if (movable) core.flag_movable(frame, true);
 }
 
 void page_allocator::set_movable(pfn frame, rule movable) {
-  auto& frames = core_->frames_;
   const auto* const region = core_->memory_.find(frame);
   const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
                       !detail::free_block_at(*core_, frame);
   if (!in_use) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
-  const auto index = static_cast<detail::frame_index>(frame.value());
-  frames.touch(index / pageblock_frames);
-  auto mark = frames.mark_at(frame);
-  const unsigned order = mark.order();
-  frames.mark(index, order) = mark.with_movable(movable == rule::on);
+  core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);
 }
 
 const kernel_profile& page_allocator::profile() const { return core_->profile_; }
@@ -216,17 +236,32 @@ allocator_state page_allocator::state() const { return detail::state_of(*core_);
 digest page_allocator::state_digest() const { return detail::digest_of(*core_); }
 
 std::vector<statistic_value> page_allocator::statistics() const {
-  return values_of(core_->counts_, counts_table);
+  const auto& counts = core_->counts_;
+  event_totals totals;
+  for (unsigned o = 0; o < page_orders; ++o) {
+    totals.allocations += counts.allocations[o];
+    totals.frees += counts.frees[o];
+    totals.pages_allocated += counts.allocations[o] << o;
+    totals.pages_freed += counts.frees[o] << o;
+  }
+  auto values = values_of(totals, totals_table);
+  std::ranges::move(values_of(counts, counts_table), std::back_inserter(values));
+  return values;
 }
 
 void page_allocator::add_observer(allocator_observer& observer) {
   core_->observers_.push_back(&observer);
+  core_->update_attended();
 }
 
 void page_allocator::remove_observer(allocator_observer& observer) {
   std::erase(core_->observers_, &observer);
+  core_->update_attended();
 }
 
-void page_allocator::set_gate(allocation_gate* gate) { core_->gate_ = gate; }
+void page_allocator::set_gate(allocation_gate* gate) {
+  core_->gate_ = gate;
+  core_->update_attended();
+}
 
 }  // namespace memsim

@@ -86,7 +86,7 @@ void allocator_core::boost_watermarks(actor& a, const request& wanted) {
   const std::uint64_t largest = std::max<std::uint64_t>(
       pageblock_frames, a.z.marks.high * settings_.watermark_boost_factor / 10000);
   a.z.boost = std::min(a.z.boost + pageblock_frames, largest);
-  a.z.margins.known = 0;
+  a.z.margins.forget();
   if (wanted.wakes_kswapd) a.z.boosted = true;
   ++counts_.watermark_boosts;
 }

@@ -272,12 +272,10 @@ void fill_zone(allocator_core& core, zone& z, const zone_state& state) {
   for (const auto& block : state.allocated) {
     const unsigned o = block.size.value();
     if (o < pageblock_order.value()) touch(block.block);
-    frames.mark(index(block.block), o) = frame_mark::allocated(o);
+    frames.set_allocated(index(block.block), o);
   }
   for (const auto frame : state.movable_in_use) {
-    touch(frame);
-    const auto mark = frames.mark_at(frame);
-    frames.mark(index(frame), mark.order()) = mark.with_movable(true);
+    core.flag_movable(index(frame), true);
   }
 }
 

@@ -20,7 +20,8 @@ bool is_described(const allocator_core& core, pfn frame) {
 std::optional<frame_mark> containing_block(const allocator_core& core, pfn frame) {
   for (unsigned o = 0; o < page_orders; ++o) {
     const auto start = static_cast<frame_index>(frame.value() >> o << o);
-    const auto mark = core.frames_.mark(start, o);
+    const auto mark = o < pageblock_order.value() ? core.frames_.low_mark_at(start)
+                                                  : core.frames_.mark(start, o);
     if (mark.use() != frame_use::none && mark.order() == o) return mark;
   }
   return std::nullopt;
@@ -38,7 +39,7 @@ void for_each_mark(const allocator_core& core, const zone& z, F f) {
     if (!core.frames_.touched(block)) continue;
     const frame_index end = std::min(last, start + block_size);
     for (frame_index i = std::max(first, start); i < end; ++i) {
-      if (const auto mark = core.frames_.mark(i, 0); mark != frame_mark{}) f(i, mark);
+      if (const auto mark = core.frames_.low_mark_at(i); mark != frame_mark{}) f(i, mark);
     }
   }
 }

@@ -61,16 +61,22 @@ namespace memsim::detail {
   return usable_pages(profile, z, highest, how) - lowered(mark, how);
 }
 
+/// Where the margin above the low or the high mark is remembered.
+[[nodiscard]] constexpr unsigned margin_entry(zone_type highest, bool cma, bool above_high) {
+  return static_cast<unsigned>(highest) | (cma ? 4u : 0u) | (above_high ? 8u : 0u);
+}
+
 /// margin_above() for an attempt without rights, remembered until a counter changes.
 [[nodiscard]] inline std::int64_t remembered_margin(const kernel_profile& profile, zone& z,
                                                     zone_type highest, attempt how,
                                                     watermark tested) {
-  const unsigned entry = static_cast<unsigned>(highest) | (how.cma ? 4u : 0u) |
-                         (tested == watermark::high ? 8u : 0u);
+  const unsigned entry = margin_entry(highest, how.cma, tested == watermark::high);
   auto& cache = z.margins;
   if ((cache.known >> entry & 1) == 0) {
     cache.margin[entry] = margin_above(profile, z, highest, how, mark_of(z, tested) + z.boost);
     cache.known |= 1u << entry;
+    // In a boosted zone each request has a flag to clear (A14): none may take the short way.
+    if (cache.margin[entry] > 0 && !z.boosted) cache.suffices_for_page |= 1u << entry;
   }
   return cache.margin[entry];
 }

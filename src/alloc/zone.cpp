@@ -22,11 +22,24 @@ std::uint64_t zone::free_blocks_of(order size) const {
 
 namespace detail {
 
+page_ring::page_ring(const page_ring& other)
+    : slots_{other.copy_of_slots(other.mask_ + 1)}, mask_{other.mask_}, size_{other.size_} {}
+
+page_ring& page_ring::operator=(const page_ring& other) {
+  if (this != &other) *this = page_ring{other};
+  return *this;
+}
+
+std::unique_ptr<packed_page[]> page_ring::copy_of_slots(std::uint32_t capacity) const {
+  auto slots = std::make_unique<packed_page[]>(capacity);
+  for (std::uint32_t i = 0; i < size_; ++i) slots[i] = (*this)[i];
+  return slots;
+}
+
 void page_ring::grow() {
-  constexpr std::size_t first_capacity = 16;
-  std::vector<packed_page> larger(slots_.empty() ? first_capacity : slots_.size() * 2);
-  for (std::uint32_t i = 0; i < size_; ++i) larger[i] = (*this)[i];
-  slots_ = std::move(larger);
+  const std::uint32_t capacity = 2 * (mask_ + 1);
+  slots_ = copy_of_slots(capacity);
+  mask_ = capacity - 1;
   head_ = 0;
 }
 

@@ -18,6 +18,7 @@ enum exit_code : int {
 };
 
 // Each adds a command to the program, whose callback sets `outcome` to the exit code.
+void add_record(CLI::App& app, int& outcome);
 void add_verify(CLI::App& app, int& outcome);
 
 }  // namespace memsim::cli

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   CLI::App app{"memsim: a machine's physical memory, and the kernel policies that manage it"};
   app.require_subcommand(1);
   int outcome = memsim::cli::success;
+  memsim::cli::add_record(app, outcome);
   memsim::cli::add_verify(app, outcome);
 
   try {

@@ -47,6 +47,7 @@ frame_table::frame_table(pfn end, unsigned lists)
       blocks_{whole_blocks(end)},
       lists_{lists},
       marks_{blocks_ * pageblock_frames},
+      pages_out_{blocks_ * pageblock_frames / 64},
       links_{frames_ + lists},
       block_marks_{blocks_},
       block_links_{blocks_ + lists},
@@ -66,6 +67,7 @@ frame_table::frame_table(const frame_table& other) : frame_table{other.end(), ot
     if (first >= frames_) break;
     const node count = std::min(static_cast<node>(pageblock_frames), frames_ - first);
     copy_range(other.marks_, marks_, first, count);
+    copy_range(other.pages_out_, pages_out_, first / 64, pageblock_frames / 64);
     copy_range(other.links_, links_, first, count);
   }
 }

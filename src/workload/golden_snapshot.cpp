@@ -175,16 +175,6 @@ std::string snapshot_parser::add(std::string_view line) {
   return in.problem();
 }
 
-allocator_state snapshot_parser::finish() {
-  // 6.1 does not count these; they follow from the lists.
-  for (auto& z : state_.zones) {
-    z.free_highatomic = 0;
-    for (unsigned o = 0; o < page_orders; ++o) {
-      const auto type = static_cast<unsigned>(migratetype::highatomic);
-      z.free_highatomic += z.free_lists[o][type].size() << o;
-    }
-  }
-  return std::move(state_);
-}
+allocator_state snapshot_parser::finish() { return std::move(state_); }
 
 }  // namespace memsim::detail

@@ -10,6 +10,7 @@
 ///     if (!block) fmt::print("{}\n", block.error());
 ///     else memory.free(ctx, *block, order{0});
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -49,11 +50,9 @@ struct page_allocator_config {
 
 /// Events since the allocator was made.
 struct allocator_counts {
-  std::uint64_t allocations = 0;
+  std::array<std::uint64_t, page_orders> allocations{};  ///< blocks handed out, by order
+  std::array<std::uint64_t, page_orders> frees{};        ///< blocks given back, by order
   std::uint64_t failed_allocations = 0;
-  std::uint64_t frees = 0;
-  std::uint64_t pages_allocated = 0;
-  std::uint64_t pages_freed = 0;
   std::uint64_t fallbacks = 0;
   std::uint64_t pageblocks_converted = 0;
   std::uint64_t highatomic_blocks_reserved = 0;
@@ -142,6 +141,8 @@ class page_allocator {
 
  private:
   explicit page_allocator(std::unique_ptr<detail::allocator_core> core);
+  std::expected<pfn, error> alloc_by_rules(context& ctx, order size, gfp flags);
+  void free_by_rules(context& ctx, pfn block, order size);
 
   std::unique_ptr<detail::allocator_core> core_;
 };

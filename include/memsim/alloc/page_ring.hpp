@@ -5,7 +5,7 @@
 /// A list of blocks as a growing ring: both ends in a few instructions, no per-frame memory touched.
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include <memsim/alloc/migratetype.hpp>
 
@@ -29,41 +29,52 @@ class packed_page {
 };
 
 /// A double-ended queue of pages; index 0 is the head.
-class page_ring {
+class alignas(32) page_ring {
  public:
+  page_ring() : slots_{std::make_unique<packed_page[]>(first_capacity)} {}
+  page_ring(const page_ring& other);
+  page_ring& operator=(const page_ring& other);
+  page_ring(page_ring&&) noexcept = default;
+  page_ring& operator=(page_ring&&) noexcept = default;
+  ~page_ring() = default;
+
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] packed_page operator[](std::uint32_t i) const {
-    return slots_[(head_ + i) & mask()];
+    return slots_[(head_ + i) & mask_];
   }
 
   void push_front(packed_page page) {
-    if (size_ == slots_.size()) grow();
-    head_ = (head_ - 1) & mask();
+    if (size_ > mask_) grow();
+    head_ = (head_ - 1) & mask_;
     slots_[head_] = page;
     ++size_;
   }
   void push_back(packed_page page) {
-    if (size_ == slots_.size()) grow();
-    slots_[(head_ + size_) & mask()] = page;
+    if (size_ > mask_) grow();
+    slots_[(head_ + size_) & mask_] = page;
     ++size_;
   }
   packed_page pop_front() {
     const auto page = slots_[head_];
-    head_ = (head_ + 1) & mask();
+    head_ = (head_ + 1) & mask_;
     --size_;
     return page;
   }
   packed_page pop_back() {
     --size_;
-    return slots_[(head_ + size_) & mask()];
+    return slots_[(head_ + size_) & mask_];
   }
 
  private:
-  [[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(slots_.size()) - 1; }
-  void grow();
+  static constexpr std::uint32_t first_capacity = 16;
 
-  std::vector<packed_page> slots_;  // a power of two, or none
+  // The same pages in `capacity` slots, from slot 0.
+  [[nodiscard]] std::unique_ptr<packed_page[]> copy_of_slots(std::uint32_t capacity) const;
+  [[gnu::noinline, gnu::cold]] void grow();
+
+  std::unique_ptr<packed_page[]> slots_;
+  std::uint32_t mask_ = first_capacity - 1;  // the capacity, a power of two, less one
   std::uint32_t head_ = 0;
   std::uint32_t size_ = 0;
 };

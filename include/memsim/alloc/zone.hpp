@@ -45,7 +45,7 @@ struct pending_counters {
 };
 
 /// One CPU's pages of one zone: blocks set aside so that most requests need no lock.
-struct per_cpu_pages {
+struct alignas(512) per_cpu_pages {
   std::uint32_t count = 0;  ///< pages on all lists
   std::uint32_t high = 0;   ///< pages above which some are given back
   std::uint32_t batch = 0;  ///< pages moved at a time
@@ -87,13 +87,16 @@ namespace detail {
 /// What is left of a zone's free pages above a mark, remembered until something changes (A3).
 struct margin_cache {
   std::array<std::int64_t, 16> margin{};
-  std::uint32_t known = 0;  ///< a bit per entry
+  std::uint32_t known = 0;              ///< a bit per entry
+  std::uint32_t suffices_for_page = 0;  ///< likewise: known, and enough for one page
+
+  void forget() { known = suffices_for_page = 0; }
 };
 
 }  // namespace detail
 
 /// A zone. Everything is readable; only the allocator writes.
-struct zone {
+struct alignas(1024) zone {
   zone_extent extent{};
   watermarks marks{};
   std::uint64_t boost = 0;  ///< pages added to every mark since mixing was last seen
@@ -107,7 +110,7 @@ struct zone {
   std::uint32_t counter_threshold = 0;
 
   std::uint64_t reserved_highatomic = 0;  ///< pages in highatomic pageblocks
-  std::uint64_t free_highatomic = 0;      ///< pages free on highatomic lists, exact
+  std::uint64_t free_highatomic = 0;      ///< pages free on highatomic lists, exact; 0 where the profile deducts none
 
   bool boosted = false;         ///< boosted since the reclaimer was last woken
   bool reclaim_active = false;  ///< the reclaimer is at work

@@ -7,15 +7,19 @@
 /// | column       | bytes         | says                                                          |
 /// |--------------|---------------|---------------------------------------------------------------|
 /// | marks        | 1 a frame     | the block of order 0 to 8 that begins here, if any            |
+/// | pages out    | 1/8 a frame   | whether this single page is handed out, and no more is known  |
 /// | links        | 8 a frame     | its neighbours on a free list, while it is free               |
 /// | block marks  | 1 a pageblock | the block of order 9 or 10 that begins here, if any           |
 /// | block links  | 8 a pageblock | its neighbours on a free list, while it is free               |
 /// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), and whether the |
 /// |              |               | marks of the pageblock were ever written                      |
 ///
-/// Nine bytes a frame, of which the eight of a link are touched only by a frame that once was the
+/// A little over nine bytes a frame, of which the eight of a link are touched only by a frame that once was the
 /// head of a free block. Zero is valid everywhere, so that frames never used cost nothing: a
 /// pristine terabyte of order-10 blocks lives in the pageblock columns alone.
+///
+/// A single page that moves between a per-CPU list and its user changes one bit, in a column so
+/// dense that a gigabyte of it fits a cache: its mark says "per CPU" all the while.
 
 #include <cstdint>
 #include <string>
@@ -154,15 +158,48 @@ class frame_table {
         return mark;
       }
     }
-    return marks_[index];
+    return low_mark_at(index);
+  }
+  /// mark_at() for blocks below pageblock order alone.
+  [[nodiscard]] frame_mark low_mark_at(node index) const {
+    return is_page_out(index) ? frame_mark::allocated(0) : marks_[index];
   }
 
-  /// The mark of a block of `order` that begins, or would begin, at `index`.
+  /// The mark of a block of `order` that begins, or would begin, at `index`; see is_page_out().
   [[nodiscard]] frame_mark& mark(node index, unsigned order) {
     return order < pageblock_order.value() ? marks_[index] : block_marks_[index / pageblock_frames];
   }
   [[nodiscard]] frame_mark mark(node index, unsigned order) const {
     return order < pageblock_order.value() ? marks_[index] : block_marks_[index / pageblock_frames];
+  }
+
+  /// Whether the frame is a page handed out without further notice: a block of order 0 that is not
+  /// flagged movable. Its mark is frame_mark::per_cpu(0) then.
+  [[nodiscard]] bool is_page_out(node index) const {
+    return pages_out_[index / 64] >> (index % 64) & 1;
+  }
+  void hand_out_page(node index) { pages_out_[index / 64] |= std::uint64_t{1} << (index % 64); }
+  void take_back_page(node index) {
+    pages_out_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+  }
+
+  /// Whether a block of exactly this order that begins at `index` is handed out.
+  [[nodiscard]] bool is_allocated(node index, unsigned order) const {
+    return (order == 0 && is_page_out(index)) || mark(index, order).is_allocated(order);
+  }
+  /// Marks a block as handed out.
+  void set_allocated(node index, unsigned order) {
+    if (order == 0) {
+      marks_[index] = frame_mark::per_cpu(0);
+      hand_out_page(index);
+    } else {
+      mark(index, order) = frame_mark::allocated(order);
+    }
+  }
+  /// Marks a block that was handed out as otherwise used.
+  void end_allocation(node index, unsigned order, frame_mark now) {
+    if (order == 0) take_back_page(index);
+    mark(index, order) = now;
   }
 
   /// The allocator's three bits for a pageblock; 0 until set.
@@ -191,12 +228,13 @@ class frame_table {
     return order < pageblock_order.value() ? links_.data() : block_links_.data();
   }
 
-  /// The marks column, for scans of a pageblock and for prefetching.
+  /// The marks column, for loops that have much to do with it.
+  [[nodiscard]] frame_mark* marks() { return marks_.data(); }
   [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
 
   /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
   static constexpr double bytes_per_frame =
-      sizeof(frame_mark) + sizeof(detail::frame_link) +
+      sizeof(frame_mark) + 1.0 / 8 + sizeof(detail::frame_link) +
       double(sizeof(frame_mark) + sizeof(detail::frame_link) + 1) / double(pageblock_frames);
 
  private:
@@ -207,6 +245,7 @@ class frame_table {
   node blocks_;
   unsigned lists_;
   detail::lazy_array<frame_mark> marks_;
+  detail::lazy_array<std::uint64_t> pages_out_;
   detail::lazy_array<detail::frame_link> links_;
   detail::lazy_array<frame_mark> block_marks_;
   detail::lazy_array<detail::frame_link> block_links_;
