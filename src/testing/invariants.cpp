@@ -91,27 +91,43 @@ class inspection {
     const auto whole = frames_.mark(first, huge_order);
     if (whole != frame_mark{}) look_at(first, whole, true);
 
-    const frame_mark* marks = frames_.marks() + first;
-    bool any = false;
-    constexpr node stride = sizeof(std::uint64_t);
-    for (node i = 0; i < block_frames; i += stride) {
-      std::uint64_t eight = 0;
-      std::memcpy(&eight, marks + i, stride);
-      if (eight == 0) continue;
-      any = true;
-      for (node j = i; j < i + stride; ++j) {
-        if (marks[j] == frame_mark{}) continue;
-        if (j == 0 && whole != frame_mark{}) {
-          violation("frame {}: marked both as a {} block of order {} and as a {} block of order {}",
-                    first, whole.use(), whole.order(), marks[0].use(), marks[0].order());
-        }
-        look_at(first + j, marks[j], false);
-      }
-    }
+    const bool any = look_at_frames(first, whole);
     if (any && !frames_.touched(block)) {
       violation("pageblock at frame {}: has marks below order {} and is not touched", first,
                 huge_order);
     }
+  }
+
+  // \return whether the pageblock has any mark below pageblock order
+  bool look_at_frames(node first, frame_mark whole) {
+    bool any = false;
+    constexpr node word = 64;
+    for (node i = first; i < first + block_frames; i += word) {
+      const std::uint64_t out = frames_.pages_out()[i / word];
+      std::array<std::uint64_t, word / sizeof(std::uint64_t)> marks{};
+      std::memcpy(marks.data(), frames_.marks() + i, word);
+      if (out == 0 && std::ranges::all_of(marks, [](auto m) { return m == 0; })) continue;
+      any = true;
+      for (node frame = i; frame < i + word; ++frame) look_at_frame(frame, whole);
+    }
+    return any;
+  }
+
+  void look_at_frame(node frame, frame_mark whole) {
+    const auto mark = frames_.mark(frame, 0);
+    if (frames_.is_page_out(frame) && mark != frame_mark::per_cpu(0)) {
+      violation(
+          "frame {}: handed out as a page and marked as a {} block of order {}, expected "
+          "per-CPU of order 0",
+          frame, mark.use(), mark.order());
+    }
+    const auto seen = frames_.low_mark_at(frame);
+    if (seen == frame_mark{}) return;
+    if (whole != frame_mark{} && frame % block_frames == 0) {
+      violation("frame {}: marked both as a {} block of order {} and as a {} block of order {}",
+                frame, whole.use(), whole.order(), seen.use(), seen.order());
+    }
+    look_at(frame, seen, false);
   }
 
   void look_at(node index, frame_mark mark, bool huge) {
@@ -189,8 +205,8 @@ class inspection {
     for (node frame = index; frame < end; frame += block_frames) {
       const auto type = pageblock_type(pfn{frame});
       if (type == list) continue;
-      // CMA pages are on CMA lists under either rule. A block of two pageblocks goes where the first
-      // belongs, and only that one is reserved.
+      // CMA pages are on CMA lists under either rule. A block of two pageblocks goes where the
+      // first belongs, and only that one is reserved.
       const bool strict = claims_whole_pageblocks() || list == migratetype::cma ||
                           type == migratetype::cma ||
                           (list == migratetype::highatomic && frame == index);
@@ -399,11 +415,13 @@ class inspection {
             violation("zone {} CPU {}: frame {} on per-CPU list {} is not in the zone",
                       z.extent.type, cpu, frame, list);
           } else if (const auto mark = frames_.mark(frame, order);
-                     mark.use() != frame_use::per_cpu || mark.order() != order) {
+                     mark != frame_mark::per_cpu(order) ||
+                     (order == 0 && frames_.is_page_out(frame))) {
             violation(
                 "zone {} frame {}: on per-CPU list {} of CPU {} and marked {} with order {}, "
                 "expected per-CPU with order {}",
-                z.extent.type, frame, list, cpu, mark.use(), mark.order(), order);
+                z.extent.type, frame, list, cpu,
+                order == 0 ? frames_.low_mark_at(frame).use() : mark.use(), mark.order(), order);
           }
         }
       }

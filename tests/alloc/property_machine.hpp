@@ -47,6 +47,8 @@ struct machine {
   unsigned high_fraction = 0;
   unsigned batch_scale_max = 5;
   std::vector<tweak> tweaks{};
+  /// Whether somebody listens; the allocator may take shortcuts when nobody does.
+  bool observed = true;
 };
 
 [[nodiscard]] rc::Gen<machine> any_machine();
@@ -54,7 +56,15 @@ void showValue(const machine&, std::ostream&);
 
 [[nodiscard]] page_allocator_config config_of(const machine&, const kernel_profile&);
 
-/// The machine's state after its boot, changed by its tweaks.
-[[nodiscard]] allocator_state start_of(const machine&, const page_allocator& booted);
+/// How a run begins.
+struct beginning {
+  allocator_state state;
+  /// Memory that is in use and belongs to no block: it can be adopted.
+  std::vector<memory_region> in_use;
+};
+
+/// The machine after its boot, changed by its tweaks.
+[[nodiscard]] beginning begin(const machine& m, const page_allocator_config&,
+                              const page_allocator& booted);
 
 }  // namespace memsim::properties

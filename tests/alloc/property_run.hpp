@@ -72,17 +72,14 @@ class side_by_side {
   [[nodiscard]] std::uint64_t calls() const { return calls_; }
 
  private:
-  struct beginning {
-    page_allocator memory;
-    allocator_state state;
-  };
   struct live_block {
     pfn block{};
     order size{};
   };
 
-  static beginning begin(const machine&, const page_allocator_config&);
-  side_by_side(const machine&, const page_allocator_config&, beginning);
+  side_by_side(const machine&, const page_allocator_config&, page_allocator booted);
+  side_by_side(const page_allocator_config&, beginning, page_allocator booted);
+  void listen();
   void fill(unsigned percent);
   void perform_once(const operation&);
   void allocate(const operation&, gfp flags);
@@ -100,8 +97,9 @@ class side_by_side {
   page_allocator memory_;
   reference::reference_model model_;
   fallback_listener listener_;
+  bool observed_ = true;
   std::vector<live_block> live_;
-  std::vector<memory_region> reserved_;
+  std::vector<memory_region> in_use_;
   std::vector<live_block> adopted_;
   std::uint64_t pick_state_ = 0;
   std::uint64_t calls_ = 0;

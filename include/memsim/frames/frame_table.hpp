@@ -232,6 +232,9 @@ class frame_table {
   [[nodiscard]] frame_mark* marks() { return marks_.data(); }
   [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
 
+  /// The column of pages out, 64 frames a word, for scans.
+  [[nodiscard]] const std::uint64_t* pages_out() const { return pages_out_.data(); }
+
   /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
   static constexpr double bytes_per_frame =
       sizeof(frame_mark) + 1.0 / 8 + sizeof(detail::frame_link) +
