@@ -205,11 +205,9 @@ class inspection {
     for (node frame = index; frame < end; frame += block_frames) {
       const auto type = pageblock_type(pfn{frame});
       if (type == list) continue;
-      // CMA pages are on CMA lists under either rule. A block of two pageblocks goes where the
-      // first belongs, and only that one is reserved.
-      const bool strict = claims_whole_pageblocks() || list == migratetype::cma ||
-                          type == migratetype::cma ||
-                          (list == migratetype::highatomic && frame == index);
+      // CMA pages are on CMA lists, and those on no other, under either rule.
+      const bool strict =
+          claims_whole_pageblocks() || list == migratetype::cma || type == migratetype::cma;
       if (strict) {
         violation(
             "zone {} frame {}: free block of order {} is on list {}, expected its "

@@ -136,7 +136,7 @@ rc::Gen<machine> any_machine() {
           gen::set(&machine::high_fraction, rarely(0, gen::element(8u, 30u, 1000u))),
           gen::set(&machine::batch_scale_max, rarely(5, gen::inRange(0u, 7u))),
           gen::set(&machine::tweaks,
-                   gen::resize(5, gen::container<std::vector<tweak>>(any_tweak())))));
+                   gen::resize(8, gen::container<std::vector<tweak>>(any_tweak())))));
 }
 
 void showValue(const machine& m, std::ostream& out) {
@@ -199,20 +199,25 @@ std::optional<pfn> take_free_block(zone_state& z, std::uint32_t which) {
   return block;
 }
 
-// Litter of an earlier kernel: a free block here and there between frames in use, of which some are
-// movable.
+std::size_t pageblock_index(const zone_state& z, pfn frame) {
+  return frame.value() / 512 - z.extent.start.value() / 512;
+}
+
+// Litter of an earlier kernel in a pageblock pair of any type: a free block here and there between
+// frames in use, of which some are movable.
 void litter(zone_state& z, std::uint32_t value) {
   const auto block = take_free_block(z, value);
   if (!block) return;
   random_stream random{value, "litter"};
+  const auto type = static_cast<migratetype>(random.below(mergeable_migratetypes));
   const double movable = random.unit();
   const double free = random.unit();
-  const unsigned order = static_cast<unsigned>(random.below(5));
+  const auto order = static_cast<unsigned>(random.below(9));
   const frame_count size = frame_count{1} << order;
   for (pfn at = *block; at < *block + 1024; at += size) {
     // Of two buddies at most one is free.
     if (at.value() / size % 2 == 0 && random.chance(free)) {
-      z.free_lists[order][static_cast<unsigned>(migratetype::movable)].push_back(at);
+      z.free_lists[order][static_cast<unsigned>(type)].push_back(at);
       z.free_pages += static_cast<std::int64_t>(size);
       continue;
     }
@@ -221,14 +226,16 @@ void litter(zone_state& z, std::uint32_t value) {
     }
   }
   std::ranges::sort(z.movable_in_use);
+  z.pageblocks[pageblock_index(z, *block)] = type;
+  z.pageblocks[pageblock_index(z, *block + 512)] = type;
 }
 
 // A block in use whose two pageblocks differ in type.
 void use_mixed_block(zone_state& z, std::uint32_t value, std::vector<memory_region>& in_use) {
   const auto block = take_free_block(z, value);
   if (!block) return;
-  const auto second = (block->value() + 512) / 512 - z.extent.start.value() / 512;
-  z.pageblocks[second] = value % 2 == 0 ? migratetype::unmovable : migratetype::reclaimable;
+  z.pageblocks[pageblock_index(z, *block + 512)] =
+      value % 2 == 0 ? migratetype::unmovable : migratetype::reclaimable;
   in_use.push_back({*block, 1024, region_kind::reserved});
 }
 

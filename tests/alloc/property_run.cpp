@@ -227,7 +227,7 @@ bool side_by_side::is_adoptable(pfn block, order size) const {
 void side_by_side::adopt(const operation& op) {
   if (in_use_.empty()) return;
   const auto& region = in_use_[draw(in_use_.size())];
-  const order size{draw(op.order + 1)};
+  const order size{region.count % 1024 == 0 ? 8 + draw(3) : draw(op.order + 1)};
   const auto first = (region.first.value() + draw(region.count)) / size.frames() * size.frames();
   const pfn block{first};
   if (block < region.first || block + size.frames() > region.end()) return;
