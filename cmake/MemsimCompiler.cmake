@@ -23,9 +23,10 @@ if(MEMSIM_USE_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-# Precompiles a header for a target, in a form that ccache can work with.
-function(memsim_precompile target header)
-  target_precompile_headers(${target} PRIVATE ${header})
+# memsim_precompile(TARGET HEADER...): precompiles headers for a target, in a form that ccache can
+# work with.
+function(memsim_precompile target)
+  target_precompile_headers(${target} PRIVATE ${ARGN})
   target_compile_options(
     ${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
                       $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "alloc/allocator_core.hpp"
 
+#include <algorithm>
+
 #include "alloc/free_lists.hpp"
 #include "alloc/watermark_test.hpp"
 
 namespace memsim::detail {
+namespace {
+
+// A captured zone may span more than there is memory at its end: those frames have marks too.
+pfn end_of(const memory_map& memory, const std::vector<zone>& zones) {
+  return zones.empty() ? memory.end() : std::max(memory.end(), zones.back().extent.end());
+}
+
+}  // namespace
 
 allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
                                const tuning& settings, unsigned cpus, std::vector<zone> zones)
@@ -13,7 +23,7 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
+      frames_{end_of(memory_, zones_), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
   preferred_zone_.fill(no_zone);
   for (std::size_t i = 0; i < zones_.size(); ++i) {
     for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;
@@ -26,12 +36,19 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
   for (std::uint32_t bits = 0; bits < routes_.size(); ++bits) {
     const auto type = migratetype_of(gfp{bits});
     const auto highest = highest_zone_of(gfp{bits});
+    const auto zone = preferred_zone_[static_cast<unsigned>(highest)];
     const bool contradicts = gfp{bits}.has_all(gfp_flag::movable | gfp_flag::reclaimable);
-    routes_[bits] = {
-        .zone = contradicts ? no_zone : preferred_zone_[static_cast<unsigned>(highest)],
-        .margin = static_cast<std::uint8_t>(
-            margin_entry(highest, type == migratetype::movable, false)),
-        .type = static_cast<std::uint8_t>(type)};
+    if (contradicts || zone == no_zone) {
+      routes_[bits].margin = no_margin;
+      continue;
+    }
+    routes_[bits] = {.zone = zone,
+                     .margin = static_cast<std::uint8_t>(
+                         margin_entry(highest, type == migratetype::movable, false)),
+                     .type = static_cast<std::uint8_t>(type)};
+  }
+  for (auto& z : zones_) {
+    for (auto& pcp : z.cpus) pcp.largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
   }
   if (profile_.high_mark_first == rule::on) first_mark_ = margin_entry({}, false, true);
   update_attended();

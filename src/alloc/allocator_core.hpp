@@ -73,6 +73,21 @@ struct route {
   std::uint8_t zone = 0;
   std::uint8_t margin = 0;
   std::uint8_t type = 0;
+  std::uint8_t unused = 0;  ///< four bytes are easier to index than three
+};
+
+/// Where a block is taken the short way.
+struct hot_source {
+  per_cpu_pages* pcp = nullptr;
+  page_ring* ring = nullptr;
+};
+
+/// Where a block is freed the short way.
+struct hot_target {
+  zone* z = nullptr;
+  per_cpu_pages* pcp = nullptr;
+  packed_page page{};
+  unsigned list = 0;
 };
 
 class allocator_core {
@@ -101,10 +116,14 @@ class allocator_core {
   // The common case, in hot_path.hpp.
   /// By the flags dma, highmem, dma32, movable and reclaimable, which are the lowest bits.
   std::array<route, 32> routes_{};
+  /// A margin that is never remembered.
+  static constexpr std::uint8_t no_margin = 31;
   unsigned hot_cpus_ = 0;    ///< CPUs that may take the short way: all, or none if attended
   unsigned first_mark_ = 0;  ///< the bit of a margin's number for the mark that is tested first
-  frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
-  bool free_hot(context& ctx, std::uint64_t block, unsigned order);
+  hot_source find_source(const context& ctx, unsigned order, gfp flags);
+  frame_index allocate_hot(context& ctx, hot_source from, unsigned order, gfp flags);
+  hot_target find_target(const context& ctx, std::uint64_t block, unsigned order);
+  void free_hot(context& ctx, const hot_target& to, unsigned order);
 
   // Requests: A1, A2, A4, A14. allocate.cpp
   frame_index allocate(context& ctx, const request& wanted);
@@ -179,8 +198,8 @@ class allocator_core {
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
   void refill_by_run(actor& a, const request& wanted, page_ring& ring, std::uint32_t& blocks);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
-  void free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order, unsigned list,
-                   migratetype type);
+  void free_to_pcp(context& ctx, zone& z, per_cpu_pages& pcp, packed_page page, unsigned order,
+                   unsigned list);
   bool note_free(per_cpu_pages& pcp, unsigned order) const;
   void trim(context& ctx, zone& z, unsigned list, bool free_high);
   void trim_to_fixed_high(actor& a, unsigned list, bool free_high);

@@ -39,31 +39,38 @@ inline constexpr auto pcp_list_table = [] {
   return table;
 }();
 
-/// A1 to A5 for a block that is at hand, or no_frame.
-[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx, unsigned order,
-                                                                       gfp flags) {
+/// The page set that has a block at hand for the request, by A1 to A5; none if it takes more than
+/// that to tell. Nothing has changed yet.
+[[gnu::always_inline]] inline hot_source allocator_core::find_source(const context& ctx,
+                                                                     unsigned order, gfp flags) {
   const route& way = routes_[flags.bits() % routes_.size()];
   const unsigned cpu = ctx.cpu.value();
-  if (order >= page_orders || cpu >= hot_cpus_ || way.zone == no_zone) return no_frame;
+  if (order >= page_orders || cpu >= hot_cpus_) return {};
 
   zone& z = zones_[way.zone];
   const unsigned entry = way.margin | (z.below_high ? 0u : first_mark_);
-  if ((z.margins.suffices_for_page >> entry & 1) == 0) return no_frame;
+  if ((z.margins.suffices_for_page >> entry & 1) == 0) return {};
   if (order != 0) {
-    if (z.margins.margin[entry] < std::int64_t{1} << order) return no_frame;
-    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return no_frame;
+    if (z.margins.margin[entry] < std::int64_t{1} << order) return {};
+    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return {};
   }
-  auto& pcp = z.cpus[cpu];
   const unsigned list = order == 0 ? way.type : pcp_list_table[order][way.type];
-  if (order != 0 && list == pcp_lists) return no_frame;
+  if (order != 0 && list == pcp_lists) return {};
+  auto& pcp = z.cpus[cpu];
   auto& ring = pcp.lists[list];
-  if (ring.empty()) return no_frame;
+  if (ring.empty()) return {};
+  return {&pcp, &ring};
+}
 
+/// Takes the block that find_source() found.
+[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx,
+                                                                       hot_source from,
+                                                                       unsigned order, gfp flags) {
   // A5.1, B4; the profile that does not use one of them keeps it at zero.
-  pcp.free_factor >>= 1;
-  pcp.free_count >>= 1;
-  pcp.count -= 1u << order;
-  const frame_index frame = ring.pop_front().frame();
+  from.pcp->free_factor >>= 1;
+  from.pcp->free_count >>= 1;
+  from.pcp->count -= 1u << order;
+  const frame_index frame = from.ring->pop_front().frame();
   if (order == 0) {
     frames_.hand_out_page(frame);
   } else {
@@ -75,7 +82,8 @@ inline constexpr auto pcp_list_table = [] {
 }
 
 /// What a page set notes of a free (A10.2, B6); whether everything must be given back ("free-high").
-[[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp, unsigned order) const {
+[[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp,
+                                                             unsigned order) const {
   const bool high_order = is_high_order(order);
   if (profile_.pcp == pcp_rule::fixed_high) return high_order && pcp.free_factor > 0;
 
@@ -84,47 +92,60 @@ inline constexpr auto pcp_list_table = [] {
                          pcp.previous_free_high_order &&
                          (!pcp.free_high_batch || pcp.count >= pcp.batch);
   pcp.previous_free_high_order = high_order;
-  if (pcp.free_count < pcp.batch << settings_.pcp_batch_scale_max) pcp.free_count += 1u << order;
-  pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
+  if (pcp.free_count < pcp.largest_batch) pcp.free_count += 1u << order;
+  if (pcp.high - pcp.high_min > pcp.high_max - pcp.high_min) [[unlikely]] {
+    pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
+  }
   return free_high;
 }
 
-/// A10.1 to A10.3, B6: to the head of a per-CPU list, and more than that only beyond the limit.
-[[gnu::always_inline]] inline void allocator_core::free_to_pcp(context& ctx, zone& z, frame_index frame, unsigned order,
-                                        unsigned list, migratetype type) {
-  auto& pcp = z.cpus[ctx.cpu.value()];
-  pcp.lists[list].push_front({frame, type});
+/// A10.1 to A10.3, B6: to the head of a per-CPU list that has a slot left, and more than that only
+/// beyond the limit.
+[[gnu::always_inline]] inline void allocator_core::free_to_pcp(context& ctx, zone& z,
+                                                               per_cpu_pages& pcp, packed_page page,
+                                                               unsigned order, unsigned list) {
+  pcp.lists[list].push_front_unchecked(page);
   pcp.count += 1u << order;
   const bool free_high = note_free(pcp, order);
   if (pcp.count >= pcp.high || free_high || z.reclaim_active || z.below_high) [[unlikely]] {
-    trim(ctx, z, list, free_high);
+    return trim(ctx, z, list, free_high);
   }
 }
 
-/// Whether the block was freed; if not, nothing has changed.
-[[gnu::always_inline]] inline bool allocator_core::free_hot(context& ctx, std::uint64_t block,
-                                                            unsigned order) {
-  if (order >= page_orders || ctx.cpu.value() >= hot_cpus_ || block >= frames_.end().value()) {
-    return false;
-  }
+/// The page set that a block in use can be freed to the short way; no zone if it can't. Nothing has
+/// changed yet.
+[[gnu::always_inline]] inline hot_target allocator_core::find_target(const context& ctx,
+                                                                     std::uint64_t block,
+                                                                     unsigned order) {
+  const unsigned cpu = ctx.cpu.value();
+  if (order >= page_orders || cpu >= hot_cpus_ || block >= frames_.end().value()) return {};
   const auto frame = static_cast<frame_index>(block);
   const auto type = block_type(frame);
   const unsigned list = order == 0 && is_mergeable(type)
                             ? static_cast<unsigned>(type)
                             : pcp_list_table[order][static_cast<unsigned>(type)];
-  if (list == pcp_lists) return false;
+  if (list == pcp_lists) return {};
+  if (order == 0 ? !frames_.is_page_out(frame)
+                 : frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) {
+    return {};
+  }
+  zone& z = zone_of(frame);
+  auto& pcp = z.cpus[cpu];
+  if (pcp.lists[list].full()) return {};
+  return {&z, &pcp, {frame, type}, list};
+}
+
+/// Frees a block to the page set that find_target() found.
+[[gnu::always_inline]] inline void allocator_core::free_hot(context& ctx, const hot_target& to,
+                                                            unsigned order) {
+  const frame_index frame = to.page.frame();
   if (order == 0) {
-    if (!frames_.is_page_out(frame)) return false;
     frames_.take_back_page(frame);
   } else {
-    if (frame % (1u << order) != 0) return false;
-    auto& mark = frames_.mark(frame, order);
-    if (!mark.is_allocated(order)) return false;
-    mark = frame_mark::per_cpu(order);
+    frames_.mark(frame, order) = frame_mark::per_cpu(order);
   }
   ++counts_.frees[order];
-  free_to_pcp(ctx, zone_of(frame), frame, order, list, type);
-  return true;
+  return free_to_pcp(ctx, *to.z, *to.pcp, to.page, order, to.list);
 }
 
 // Few zones, and most frames are in the highest.

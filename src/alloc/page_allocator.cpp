@@ -83,6 +83,11 @@ std::string describe(const detail::allocator_core& core, pfn frame) {
   return "not the first frame of a block";
 }
 
+bool is_allocated(const detail::allocator_core& core, pfn block, order size) {
+  return block < core.frames_.end() && block.value() % size.frames() == 0 &&
+         core.frames_.is_allocated(static_cast<detail::frame_index>(block.value()), size.value());
+}
+
 [[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
   throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
               describe(core, block));
@@ -120,11 +125,19 @@ page_allocator::page_allocator(page_allocator&&) noexcept = default;
 page_allocator& page_allocator::operator=(page_allocator&&) noexcept = default;
 page_allocator::~page_allocator() = default;
 
+// Single pages, which most requests are for, have the short way compiled for them alone.
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
-  const unsigned o = size.value();
-  const auto frame = o == 0 ? core_->allocate_hot(ctx, 0, flags) : core_->allocate_hot(ctx, o, flags);
-  if (frame == detail::no_frame) [[unlikely]] return alloc_by_rules(ctx, size, flags);
-  return pfn{frame};
+  if (size != order{0}) return alloc_larger(ctx, size, flags);
+  const auto source = core_->find_source(ctx, 0, flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, 0, flags)};
+}
+
+[[gnu::noinline]] std::expected<pfn, error> page_allocator::alloc_larger(context& ctx, order size,
+                                                                         gfp flags) {
+  const auto source = core_->find_source(ctx, size.value(), flags);
+  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  return pfn{core_->allocate_hot(ctx, source, size.value(), flags)};
 }
 
 std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
@@ -153,21 +166,24 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
 }
 
 void page_allocator::free(context& ctx, pfn block, order size) {
-  const unsigned o = size.value();
-  const bool done = o == 0 ? core_->free_hot(ctx, block.value(), 0)
-                           : core_->free_hot(ctx, block.value(), o);
-  if (!done) [[unlikely]] free_by_rules(ctx, block, size);
+  if (size != order{0}) return free_larger(ctx, block, size);
+  const auto target = core_->find_target(ctx, block.value(), 0);
+  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  return core_->free_hot(ctx, target, 0);
+}
+
+[[gnu::noinline]] void page_allocator::free_larger(context& ctx, pfn block, order size) {
+  const auto target = core_->find_target(ctx, block.value(), size.value());
+  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  return core_->free_hot(ctx, target, size.value());
 }
 
 void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
+  if (!is_allocated(core, block, size)) refuse_free(core, block, size);
   const auto frame = static_cast<detail::frame_index>(block.value());
-  if (block >= core.frames_.end() || frame % size.frames() != 0 ||
-      !core.frames_.is_allocated(frame, size.value())) {
-    refuse_free(core, block, size);
-  }
   ++core.counts_.frees[size.value()];
   core.free(ctx, frame, size.value());
   const free_event event{ctx.cpu, block, size};
@@ -201,11 +217,29 @@ void page_allocator::adopt(pfn block, order size) {
   if (movable) core.flag_movable(frame, true);
 }
 
+void page_allocator::split(pfn block, order from, order to) {
+  auto& core = *core_;
+  check_order(from);
+  if (to > from || !is_allocated(core, block, from)) {
+    throw_usage("split of frame {} from order {} to order {}: it is {}", block, from, to,
+                describe(core, block));
+  }
+  const auto first = static_cast<detail::frame_index>(block.value());
+  const bool movable = core.frames_.mark_at(block).movable();
+  core.frames_.end_allocation(first, from.value(), {});
+  if (to < pageblock_order) {
+    for (frame_count i = 0; i < from.frames(); i += pageblock_frames) {
+      core.frames_.touch(static_cast<detail::frame_index>((block.value() + i) / pageblock_frames));
+    }
+  }
+  for (frame_count i = 0; i < from.frames(); i += to.frames()) {
+    core.frames_.set_allocated(first + static_cast<detail::frame_index>(i), to.value());
+  }
+  if (movable) core.flag_movable(first, true);
+}
+
 void page_allocator::set_movable(pfn frame, rule movable) {
-  const auto* const region = core_->memory_.find(frame);
-  const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
-                      !detail::free_block_at(*core_, frame);
-  if (!in_use) {
+  if (!detail::can_be_movable(*core_, frame)) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
   core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);

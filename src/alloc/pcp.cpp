@@ -105,7 +105,9 @@ void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
   const unsigned list = pcp_list_of(order, is_mergeable(type) ? type : migratetype::movable);
   if (list != pcp_lists) {
     frames_.end_allocation(frame, order, frame_mark::per_cpu(order));
-    return free_to_pcp(ctx, z, frame, order, list, type);
+    auto& pcp = z.cpus[ctx.cpu.value()];
+    pcp.lists[list].reserve_slot();
+    return free_to_pcp(ctx, z, pcp, {frame, type}, order, list);
   }
   auto a = act(ctx, z);
   frames_.end_allocation(frame, order, {});
@@ -146,11 +148,10 @@ void allocator_core::trim_to_fixed_high(actor& a, unsigned list, bool free_high)
 // B6: the limit follows the load.
 void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_high) {
   auto& pcp = a.pcp;
-  const std::uint32_t largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
   const std::uint32_t freed_lately = std::max(pcp.free_count, pcp.batch);
   std::uint32_t limit = pcp.high;
   if (free_high) {
-    pcp.high = reduced(pcp.high, largest_batch, pcp.high_min);
+    pcp.high = reduced(pcp.high, pcp.largest_batch, pcp.high_min);
     limit = 0;
   } else if (a.z.reclaim_active) {
     pcp.high = reduced(pcp.high, freed_lately, pcp.high_min);
@@ -166,7 +167,7 @@ void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_hi
   if (pcp.count < limit) return;
 
   if (free_high) {
-    bulk_free(a, std::min(pcp.count, largest_batch), list);
+    bulk_free(a, std::min(pcp.count, pcp.largest_batch), list);
   } else if (limit < pcp.batch) {
     bulk_free(a, 1, list);
   } else {
@@ -249,7 +250,7 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
 void allocator_core::drain_zone(context& ctx, zone& z, cpu_id cpu) {
   auto a = act_on(ctx, z, cpu);
   while (a.pcp.count > 0) {
-    bulk_free(a, a.pcp.batch << settings_.pcp_batch_scale_max, 0);
+    bulk_free(a, a.pcp.largest_batch, 0);
   }
 }
 

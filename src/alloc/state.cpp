@@ -121,9 +121,10 @@ std::vector<pfn> list_blocks(const allocator_core& core, const zone& z, unsigned
   return blocks;
 }
 
-bool free_block_at(const allocator_core& core, pfn frame) {
-  const auto block = containing_block(core, frame);
-  return block && block->use() != frame_use::allocated;
+bool can_be_movable(const allocator_core& core, pfn frame) {
+  if (!is_described(core, frame)) return false;
+  return !containing_block(core, frame) ||
+         core.frames_.mark_at(frame).use() == frame_use::allocated;
 }
 
 void check_unused(const allocator_core& core, pfn block, order size) {

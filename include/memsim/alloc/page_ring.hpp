@@ -44,14 +44,19 @@ class alignas(32) page_ring {
     return slots_[(head_ + i) & mask_];
   }
 
-  void push_front(packed_page page) {
-    if (size_ > mask_) grow();
+  /// Whether the next page needs reserve_slot() first.
+  [[nodiscard]] bool full() const { return size_ > mask_; }
+  void reserve_slot() {
+    if (full()) grow();
+  }
+  /// To the head of a ring that is not full.
+  void push_front_unchecked(packed_page page) {
     head_ = (head_ - 1) & mask_;
     slots_[head_] = page;
     ++size_;
   }
   void push_back(packed_page page) {
-    if (size_ > mask_) grow();
+    reserve_slot();
     slots_[(head_ + size_) & mask_] = page;
     ++size_;
   }

@@ -49,6 +49,7 @@ struct alignas(512) per_cpu_pages {
   std::uint32_t count = 0;  ///< pages on all lists
   std::uint32_t high = 0;   ///< pages above which some are given back
   std::uint32_t batch = 0;  ///< pages moved at a time
+  std::uint32_t largest_batch = 0;  ///< derived: the batch at its largest scale
 
   std::uint32_t free_factor = 0;  ///< pcp_rule::fixed_high: doublings of a bulk free
 
