@@ -50,8 +50,7 @@ std::vector<std::optional<migratetype>> pageblocks_of(const allocator_core& core
   for (pfn block = first; block < z.extent.end(); block += pageblock_frames) {
     const pfn from = std::max(block, z.extent.start);
     const pfn to = std::min(block + pageblock_frames, z.extent.end());
-    const bool hole = core.memory_.count(region_kind::ram, from, to) == 0 &&
-                      core.memory_.count(region_kind::reserved, from, to) == 0;
+    const bool hole = !core.memory_.has_descriptors(from, to);
     types.push_back(hole ? std::nullopt
                          : std::optional{core.block_type(static_cast<frame_index>(block.value()))});
   }
