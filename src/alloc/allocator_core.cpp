@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "alloc/allocator_core.hpp"
 
+#include <algorithm>
+
 #include "alloc/free_lists.hpp"
 #include "alloc/watermark_test.hpp"
 
 namespace memsim::detail {
+namespace {
+
+// A captured zone may span more than there is memory at its end: those frames have marks too.
+pfn end_of(const memory_map& memory, const std::vector<zone>& zones) {
+  return zones.empty() ? memory.end() : std::max(memory.end(), zones.back().extent.end());
+}
+
+}  // namespace
 
 allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
                                const tuning& settings, unsigned cpus, std::vector<zone> zones)
@@ -13,7 +23,7 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{memory_.end(), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
+      frames_{end_of(memory_, zones_), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
   preferred_zone_.fill(no_zone);
   for (std::size_t i = 0; i < zones_.size(); ++i) {
     for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;

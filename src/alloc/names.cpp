@@ -53,4 +53,3 @@ std::expected<kernel_profile, error> profile_for_release(std::string_view releas
 }
 
 }  // namespace memsim
-namespace memsim { std::string to_text(gfp f) { return fmt::format("{:#x}", f.bits()); } }

@@ -83,6 +83,11 @@ std::string describe(const detail::allocator_core& core, pfn frame) {
   return "not the first frame of a block";
 }
 
+bool is_allocated(const detail::allocator_core& core, pfn block, order size) {
+  return block < core.frames_.end() && block.value() % size.frames() == 0 &&
+         core.frames_.is_allocated(static_cast<detail::frame_index>(block.value()), size.value());
+}
+
 [[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
   throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
               describe(core, block));
@@ -177,11 +182,8 @@ void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   auto& core = *core_;
   check_order(size);
   check_cpu(core, ctx.cpu);
+  if (!is_allocated(core, block, size)) refuse_free(core, block, size);
   const auto frame = static_cast<detail::frame_index>(block.value());
-  if (block >= core.frames_.end() || frame % size.frames() != 0 ||
-      !core.frames_.is_allocated(frame, size.value())) {
-    refuse_free(core, block, size);
-  }
   ++core.counts_.frees[size.value()];
   core.free(ctx, frame, size.value());
   const free_event event{ctx.cpu, block, size};
@@ -215,11 +217,30 @@ void page_allocator::adopt(pfn block, order size) {
   if (movable) core.flag_movable(frame, true);
 }
 
+void page_allocator::split(pfn block, order from, order to) {
+  auto& core = *core_;
+  check_order(from);
+  if (to > from || !is_allocated(core, block, from)) {
+    throw_usage("split of frame {} from order {} to order {}: it is {}", block, from, to,
+                describe(core, block));
+  }
+  const auto first = static_cast<detail::frame_index>(block.value());
+  const bool movable = core.frames_.mark_at(block).movable();
+  core.frames_.end_allocation(first, from.value(), {});
+  if (to < pageblock_order) {
+    for (frame_count i = 0; i < from.frames(); i += pageblock_frames) {
+      core.frames_.touch(static_cast<detail::frame_index>((block.value() + i) / pageblock_frames));
+    }
+  }
+  for (frame_count i = 0; i < from.frames(); i += to.frames()) {
+    const auto part = first + static_cast<detail::frame_index>(i);
+    core.frames_.set_allocated(part, to.value());
+    if (movable) core.flag_movable(part, true);
+  }
+}
+
 void page_allocator::set_movable(pfn frame, rule movable) {
-  const auto* const region = core_->memory_.find(frame);
-  const bool in_use = region != nullptr && region->kind != region_kind::undescribed &&
-                      !detail::free_block_at(*core_, frame);
-  if (!in_use) {
+  if (!detail::can_be_movable(*core_, frame)) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));
   }
   core_->flag_movable(static_cast<detail::frame_index>(frame.value()), movable == rule::on);

@@ -50,8 +50,7 @@ std::vector<std::optional<migratetype>> pageblocks_of(const allocator_core& core
   for (pfn block = first; block < z.extent.end(); block += pageblock_frames) {
     const pfn from = std::max(block, z.extent.start);
     const pfn to = std::min(block + pageblock_frames, z.extent.end());
-    const bool hole = core.memory_.count(region_kind::ram, from, to) == 0 &&
-                      core.memory_.count(region_kind::reserved, from, to) == 0;
+    const bool hole = !core.memory_.has_descriptors(from, to);
     types.push_back(hole ? std::nullopt
                          : std::optional{core.block_type(static_cast<frame_index>(block.value()))});
   }
@@ -121,9 +120,10 @@ std::vector<pfn> list_blocks(const allocator_core& core, const zone& z, unsigned
   return blocks;
 }
 
-bool free_block_at(const allocator_core& core, pfn frame) {
-  const auto block = containing_block(core, frame);
-  return block && block->use() != frame_use::allocated;
+bool can_be_movable(const allocator_core& core, pfn frame) {
+  if (!is_described(core, frame)) return false;
+  return !containing_block(core, frame) ||
+         core.frames_.mark_at(frame).use() == frame_use::allocated;
 }
 
 void check_unused(const allocator_core& core, pfn block, order size) {

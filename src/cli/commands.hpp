@@ -19,6 +19,7 @@ enum exit_code : int {
 
 // Each adds a command to the program, whose callback sets `outcome` to the exit code.
 void add_record(CLI::App& app, int& outcome);
+void add_replay(CLI::App& app, int& outcome);
 void add_verify(CLI::App& app, int& outcome);
 
 }  // namespace memsim::cli

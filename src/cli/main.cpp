@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int outcome = memsim::cli::success;
   memsim::cli::add_record(app, outcome);
+  memsim::cli::add_replay(app, outcome);
   memsim::cli::add_verify(app, outcome);
 
   try {

@@ -62,6 +62,15 @@ const memory_region* memory_map::find(pfn frame) const {
   return frame < candidate.end() ? &candidate : nullptr;
 }
 
+bool memory_map::has_descriptors(pfn first, pfn last) const {
+  auto region = std::ranges::partition_point(
+      regions_, [&](const memory_region& r) { return r.end() <= first; });
+  for (; region != regions_.end() && region->first < last; ++region) {
+    if (region->kind != region_kind::undescribed) return true;
+  }
+  return false;
+}
+
 frame_count memory_map::count(region_kind kind, pfn first, pfn last) const {
   frame_count total = 0;
   for (const auto& region : regions_) {

@@ -61,7 +61,7 @@ std::vector<zone_extent> place_zones(const memory_map& map, frame_count movable)
   const auto donor = zones.back();
   const frame_count block = max_page_order.frames();
   const frame_count wanted = (movable + block - 1) / block * block;
-  if (wanted + block > donor.spanned) {
+  if (movable > donor.spanned || wanted + block > donor.spanned) {
     throw_usage("movable zone of {} frames leaves nothing of zone {}", movable, donor);
   }
   const pfn split{(donor.end().value() - movable + block - 1) / block * block};

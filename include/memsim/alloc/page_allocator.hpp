@@ -106,9 +106,16 @@ class page_allocator {
   /// \throws usage_error if one of them is not memory or is part of another block
   void adopt(pfn block, order size);
 
+  /// Makes an allocated block of order `from` blocks of order `to`, each to be freed by itself, as
+  /// the kernel's split_page() does. If the block was flagged movable, all of them are.
+  /// \throws usage_error if no block of exactly order `from` is allocated at `block`, or `to` is
+  ///         above it; nothing has changed then
+  void split(pfn block, order from, order to);
+
   /// Whether a frame in use counts as movable (on an LRU list, or movable by its driver) when its
   /// pageblock is judged; freeing the block that it heads clears this.
-  /// \throws usage_error if the frame is free, on a per-CPU list, or not memory
+  /// \throws usage_error if the frame is free, on a per-CPU list, inside an allocated block but not
+  ///         its first, or not memory
   void set_movable(pfn frame, rule movable);
 
   [[nodiscard]] const kernel_profile& profile() const;

@@ -147,6 +147,8 @@ class frame_table {
   /// Pageblocks up to end(), rounded up to whole blocks of the largest order: the buddy of every
   /// block has a mark, if only an empty one.
   [[nodiscard]] std::uint32_t pageblocks() const { return blocks_; }
+  /// List heads of each of the two link columns.
+  [[nodiscard]] unsigned lists() const { return lists_; }
 
   /// The mark of the block that begins at `frame`, whatever its order; `frame` below end().
   [[nodiscard]] frame_mark mark_at(pfn frame) const {
@@ -229,6 +231,9 @@ class frame_table {
   /// The marks column, for loops that have much to do with it.
   [[nodiscard]] frame_mark* marks() { return marks_.data(); }
   [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
+
+  /// The column of pages out, 64 frames a word, for scans.
+  [[nodiscard]] const std::uint64_t* pages_out() const { return pages_out_.data(); }
 
   /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
   static constexpr double bytes_per_frame =

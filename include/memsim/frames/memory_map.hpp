@@ -56,6 +56,8 @@ class memory_map {
   [[nodiscard]] const memory_region* find(pfn frame) const;
   /// One past the last frame of any region.
   [[nodiscard]] pfn end() const { return regions_.back().end(); }
+  /// Whether any frame of [first, last) has a descriptor.
+  [[nodiscard]] bool has_descriptors(pfn first, pfn last) const;
   /// Frames of a kind within [first, last).
   [[nodiscard]] frame_count count(region_kind kind, pfn first, pfn last) const;
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics/html.hpp"
+
+#include <fmt/format.h>
+
+namespace memsim::detail {
+namespace {
+
+std::string row_of(const std::vector<std::string>& cells, std::string_view attributes) {
+  std::string row = fmt::format("<tr{}>", attributes);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    row += i == 0 ? fmt::format(R"(<th scope="row">{}</th>)", html_escaped(cells[i]))
+                  : fmt::format("<td>{}</td>", html_escaped(cells[i]));
+  }
+  return row + "</tr>\n";
+}
+
+}  // namespace
+
+std::string html_escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+html_table::html_table(std::vector<std::string> heading) : columns_{heading.size()} {
+  for (const auto& cell : heading) {
+    heading_ += fmt::format(R"(<th scope="col">{}</th>)", html_escaped(cell));
+  }
+}
+
+html_table& html_table::groups(const std::vector<std::string>& names, std::size_t width) {
+  groups_ = R"(<tr class="groups"><th></th>)";
+  for (const auto& name : names) {
+    groups_ +=
+        fmt::format(R"(<th scope="colgroup" colspan="{}">{}</th>)", width, html_escaped(name));
+  }
+  groups_ += "</tr>\n";
+  return *this;
+}
+
+html_table& html_table::row(std::vector<std::string> cells) {
+  body_ += row_of(cells, "");
+  return *this;
+}
+
+html_table& html_table::strong_row(std::vector<std::string> cells) {
+  body_ += row_of(cells, R"( class="strong")");
+  return *this;
+}
+
+html_table& html_table::section(std::string_view name) {
+  body_ += fmt::format(R"(<tr class="section"><th scope="colgroup" colspan="{}">{}</th></tr>)",
+                       columns_, html_escaped(name));
+  body_ += '\n';
+  return *this;
+}
+
+std::string html_table::html() const {
+  return fmt::format(
+      "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>{}<tr>{}</tr></thead>\n"
+      "<tbody>\n{}</tbody>\n</table></div>\n",
+      groups_, heading_, body_);
+}
+
+}  // namespace memsim::detail

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// Pieces of a page, with everything that comes from outside escaped.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace memsim::detail {
+
+/// The text as it can stand between tags and within quoted attributes.
+[[nodiscard]] std::string html_escaped(std::string_view text);
+
+/// A table with a heading; the first cell of a row is its heading. All cells are escaped.
+class html_table {
+ public:
+  explicit html_table(std::vector<std::string> heading);
+  /// Names over groups of `width` columns each, after the first column.
+  html_table& groups(const std::vector<std::string>& names, std::size_t width);
+  html_table& row(std::vector<std::string> cells);
+  /// A row that stands out, such as a sum.
+  html_table& strong_row(std::vector<std::string> cells);
+  /// A line across the table that names the rows below it.
+  html_table& section(std::string_view name);
+  /// Wrapped so that it scrolls sideways where it is wider than the page.
+  [[nodiscard]] std::string html() const;
+
+ private:
+  std::string groups_;
+  std::string heading_;
+  std::string body_;
+  std::size_t columns_;
+};
+
+}  // namespace memsim::detail

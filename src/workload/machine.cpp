@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memsim/workload/machine.hpp>
+
+#include <new>
+
+#include <memsim/workload/synthesis.hpp>
+
+#include "workload/read_file.hpp"
+
+namespace memsim {
+namespace {
+
+std::expected<page_allocator, error> boot(page_allocator_config config,
+                                          const machine_options& options) {
+  if (options.profile) config.profile = *options.profile;
+  try {
+    return page_allocator{config};
+  } catch (const usage_error& e) {
+    // The configuration came from a file: what is wrong with it is no bug of the caller.
+    return fail(errc::inconsistent, "{}", e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(errc::unsupported, "this host has not the memory to simulate the machine");
+  }
+}
+
+std::expected<page_allocator, error> take_over(const machine_description& machine,
+                                               const machine_options& options) {
+  const auto profile = options.profile.value_or(machine.profile());
+  auto state = synthesise(machine, profile, options.seed, options.hints);
+  if (!state) return std::unexpected{std::move(state).error()};
+  return page_allocator::restore(*state, profile);
+}
+
+}  // namespace
+
+std::expected<machine_source, error> load_machine(const std::filesystem::path& path) {
+  if (path.extension() != ".toml") {
+    auto machine = load_capture(path);
+    if (!machine) return std::unexpected{std::move(machine).error()};
+    return machine_source{std::move(*machine)};
+  }
+  const auto text = detail::read_file(path);
+  if (!text) return std::unexpected{text.error()};
+  auto config = parse_machine(*text, path.string());
+  if (!config) return std::unexpected{std::move(config).error()};
+  return machine_source{std::move(*config)};
+}
+
+std::expected<page_allocator, error> make_machine(const machine_source& source,
+                                                  const machine_options& options) {
+  if (const auto* config = std::get_if<page_allocator_config>(&source)) {
+    return boot(*config, options);
+  }
+  return take_over(std::get<machine_description>(source), options);
+}
+
+}  // namespace memsim

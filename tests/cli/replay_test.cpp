@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <sys/wait.h>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "temporary_directory.hpp"
+
+using namespace memsim;
+using test::temporary_directory;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path recordings = fs::path{MEMSIM_TEST_DATA} / "golden" / "traces";
+
+struct outcome {
+  int status = -1;
+  std::string out{};
+  std::string complaints{};
+};
+
+/// Runs `memsim replay` with the given arguments in a scratch directory.
+outcome replay(const temporary_directory& scratch, const std::string& arguments,
+               const fs::path& input = "/dev/null") {
+  const std::string line = "cd " + scratch.path().string() + " && " MEMSIM_PROGRAM " replay " +
+                           arguments + " < " + input.string() + " > out.txt 2> err.txt";
+  const int status = std::system(line.c_str());
+  return {.status = WEXITSTATUS(status),
+          .out = scratch.read("out.txt"),
+          .complaints = scratch.read("err.txt")};
+}
+
+std::string small_trace() { return (recordings / "small.trace").string(); }
+std::string small_machine() { return (recordings / "small.zoneinfo.before").string(); }
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+}  // namespace
+
+SCENARIO("the recorded trace is replayed on its captured machine", "[cli]") {
+  temporary_directory scratch;
+  const auto [status, out, complaints] = replay(scratch, small_trace() + " -o a/b");
+
+  THEN("it succeeds, and says nothing on standard error") {
+    CHECK(status == 0);
+    CHECK(complaints == "");
+  }
+  THEN("it prints memory's state, and both sides' free lists and fallbacks") {
+    CHECK_THAT(out, ContainsSubstring("Free blocks, zone Normal"));
+    CHECK_THAT(out, ContainsSubstring("  Normal memsim "));
+    CHECK_THAT(out, ContainsSubstring("  Normal recorded       8485  2368  630"));
+    CHECK_THAT(out, ContainsSubstring("Fallbacks: none here, none in the recording"));
+    CHECK_THAT(out, ContainsSubstring("Digest of the final state: "));
+  }
+  THEN("the directory is made and holds all results, and nothing unfinished") {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator{scratch.path() / "a/b"}) {
+      names.push_back(entry.path().filename().string());
+    }
+    std::ranges::sort(names);
+    CHECK(names == std::vector<std::string>{"buddyinfo", "pagetypeinfo", "report.html",
+                                            "results.json", "samples.csv"});
+  }
+  THEN("results.json says how the run was made and what came out") {
+    const auto results = nlohmann::json::parse(scratch.read("a/b/results.json"));
+    CHECK(results["schema"] == "memsim.results/1");
+    CHECK(results["run"]["profile"] == "linux_6_12");
+    CHECK(results["run"]["seed"] == 1);
+    CHECK(results["run"]["command"] == "memsim replay " + small_trace() + " --machine " +
+                                           small_machine() + " --profile linux_6_12 --seed 1");
+    CHECK(results["statistics"]["allocations"]["value"] == 7995);
+    CHECK(results["comparison"]["recorded"]["buddyinfo"]["Normal"][0] == 8485);
+  }
+  THEN("the free lists at the end are in the kernel's own format") {
+    const auto recorded = read_file(recordings / "small.buddyinfo.after");
+    CHECK(scratch.read("a/b/buddyinfo").size() == recorded.size());
+    CHECK_THAT(scratch.read("a/b/pagetypeinfo"), ContainsSubstring("Pages per block:  512\n"));
+  }
+  THEN("there is a sample before, one at the end, and about a hundred at most between") {
+    const auto csv = scratch.read("a/b/samples.csv");
+    const auto lines = std::ranges::count(csv, '\n');
+    CHECK(csv.starts_with("time [s],free [MiB],"));
+    CHECK(lines > 20);
+    CHECK(lines < 110);
+  }
+}
+
+TEST_CASE("the same replay gives the same files", "[cli][determinism]") {
+  temporary_directory scratch;
+  REQUIRE(replay(scratch, small_trace() + " -o first").status == 0);
+  REQUIRE(replay(scratch, small_trace() + " -o second").status == 0);
+  for (const auto* name : {"results.json", "samples.csv", "report.html", "buddyinfo"}) {
+    CHECK(scratch.read(fs::path{"first"} / name) == scratch.read(fs::path{"second"} / name));
+  }
+}
+
+TEST_CASE("a trace comes through standard input with a machine of its own", "[cli]") {
+  temporary_directory scratch;
+  scratch.write("machine.toml", "memory = \"24 GiB\"\ncpus = 2\nprofile = \"linux_6_1\"\n");
+  const auto [status, out, complaints] = replay(
+      scratch, "- --machine machine.toml --json --seed 5 --sample-every 0.05", small_trace());
+  CHECK(complaints == "");
+  REQUIRE(status == 0);
+  const auto results = nlohmann::json::parse(out);
+  CHECK(results["run"]["input"] == "standard input");
+  CHECK(results["run"]["profile"] == "linux_6_1");
+  CHECK(results["run"]["seed"] == 5);
+  CHECK(results["comparison"]["recorded"]["buddyinfo"].is_null());
+  CHECK_FALSE(fs::exists(scratch.path() / "memsim-results"));
+}
+
+TEST_CASE("results go to memsim-results unless told otherwise", "[cli]") {
+  temporary_directory scratch;
+  REQUIRE(replay(scratch, small_trace()).status == 0);
+  const auto results = scratch.read("memsim-results/results.json");
+  REQUIRE(!results.empty());
+  const auto json = replay(scratch, small_trace() + " --json -o elsewhere");
+  CHECK(json.out == results);
+  CHECK(scratch.read("elsewhere/results.json") == results);
+}
+
+TEST_CASE("unusable input is a message, exit code 2, and no files", "[cli]") {
+  temporary_directory scratch;
+  const auto refused = [&](const std::string& arguments) {
+    const auto result = replay(scratch, arguments + " -o out");
+    CHECK(result.status == 2);
+    CHECK(result.out == "");
+    CHECK_FALSE(fs::exists(scratch.path() / "out"));
+    return result.complaints;
+  };
+
+  SECTION("no such trace") {
+    CHECK_THAT(refused("nowhere.trace"), ContainsSubstring("nowhere.trace: cannot be opened"));
+  }
+  SECTION("a trace without a machine") {
+    scratch.write("lonely.trace", "");
+    CHECK_THAT(refused("lonely.trace"), ContainsSubstring("--machine"));
+  }
+  SECTION("a torn line") {
+    scratch.write("torn.trace",
+                  "sh-1 [000] ..... 1.000001: mm_page_alloc: pfn=0x1 order=0 migratetype=0 "
+                  "gfp_flags=GFP_KERNEL\n"
+                  "sh-1 [000] ..... 1.000002: mm_page_alloc: pfn=oops order=0\n");
+    const auto complaint = refused("torn.trace --machine " + small_machine());
+    CHECK_THAT(complaint, ContainsSubstring("torn.trace:2: "));
+    CHECK_THAT(complaint, ContainsSubstring("pfn=oops"));
+  }
+  SECTION("a machine that is none") {
+    scratch.write("machine.toml", "memory = \"much\"\n");
+    CHECK_THAT(refused(small_trace() + " --machine machine.toml"),
+               ContainsSubstring("machine.toml:1"));
+  }
+  SECTION("a kernel that memsim does not know") {
+    CHECK_THAT(refused(small_trace() + " --profile linux_2_4"), ContainsSubstring("linux_6_12"));
+  }
+  SECTION("a time that is none") {
+    CHECK_THAT(refused(small_trace() + " --sample-every 0"), ContainsSubstring("--sample-every"));
+  }
+}
+
+TEST_CASE("a torn line is counted if asked", "[cli]") {
+  temporary_directory scratch;
+  fs::copy_file(small_trace(), scratch.path() / "torn.trace");
+  fs::permissions(scratch.path() / "torn.trace", fs::perms::owner_all);
+  std::ofstream{scratch.path() / "torn.trace", std::ios::app} << "half a li\n";
+  const auto result = replay(scratch, "torn.trace --lenient --json --machine " + small_machine());
+  CHECK(result.status == 0);
+  const auto results = nlohmann::json::parse(result.out);
+  CHECK(results["statistics"]["malformed_lines"]["value"] == 1);
+  CHECK_THAT(results["run"]["command"].get<std::string>(), ContainsSubstring("--lenient"));
+}
+
+TEST_CASE("results that cannot be written are a message and exit code 2", "[cli]") {
+  temporary_directory scratch;
+  scratch.write("taken", "");
+  const auto at_once = replay(scratch, small_trace() + " -o taken");
+  CHECK(at_once.status == 2);
+  CHECK_THAT(at_once.complaints, ContainsSubstring("taken: cannot be made"));
+
+  // One of the files cannot take its place: none of the unfinished ones is left behind.
+  fs::create_directories(scratch.path() / "out/pagetypeinfo/in-the-way");
+  const auto at_the_end = replay(scratch, small_trace() + " -o out");
+  CHECK(at_the_end.status == 2);
+  CHECK_THAT(at_the_end.complaints, ContainsSubstring("pagetypeinfo: cannot be written"));
+  for (const auto& entry : fs::directory_iterator{scratch.path() / "out"}) {
+    CHECK_THAT(entry.path().filename().string(), !ContainsSubstring("unfinished"));
+  }
+}

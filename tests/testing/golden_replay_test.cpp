@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does the allocator decide what the recorded kernels decided?
+#include <memsim/testing/golden_replay.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "catch.hpp"
+
+using namespace memsim;
+using namespace memsim::testing;
+
+namespace {
+
+const std::filesystem::path recordings = MEMSIM_TEST_DATA "/golden/page_alloc";
+
+std::vector<std::filesystem::path> all_recordings() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator{recordings}) {
+    if (entry.path().extension() == ".trace") files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream input{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{input}, {}};
+}
+
+std::expected<golden_result, error> replay_text(const std::string& text) {
+  std::istringstream input{text};
+  return replay_golden(input, "x.trace");
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const auto at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+// A machine of 4 MiB in one block, on which two pages are taken.
+const std::string small_recording =
+    "trace page_alloc 1\n"
+    "kernel linux-6.1.192\n"
+    "begin\n"
+    "S\n"
+    "Z DMA idx 0 start 0 spanned 1024 present 1024 managed 1024 min 0 low 0 high 0 boost 0 free 1024"
+    " cma 0 highatomic 0 dfree 0 dcma 0 thr 2 flags 0 reserve 0 0 0 0\n"
+    "P DMA cpu 0 count 0 high 4 batch 1 free_factor 0\n"
+    "L DMA order 10 type 1: 0\n"
+    "B DMA: 1*2\n"
+    "F DMA: -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0\n"
+    "E\n"
+    "a 0 0 M 0\n"
+    "a 1 0 M 1\n"
+    "f 0\n"
+    "D\n"
+    "end\n";
+
+}  // namespace
+
+TEST_CASE("every decision of every recorded kernel is reproduced", "[golden]") {
+  const auto files = all_recordings();
+  REQUIRE(files.size() >= 26);
+  for (const auto& file : files) {
+    std::ifstream input{file, std::ios::binary};
+    const auto result = replay_golden(input, file.filename().string());
+    INFO(file.filename().string());
+    REQUIRE(result);
+    if (const auto& d = result->first_difference) {
+      FAIL_CHECK("line " << d->line << "\nrecorded:  " << d->recorded.substr(0, 500)
+                         << "\nsimulated: " << d->simulated.substr(0, 500));
+    }
+    CHECK(result->compared > 1000);
+    CHECK(result->passed());
+  }
+}
+
+TEST_CASE("two replays of one recording end in the same state", "[golden]") {
+  const auto text = text_of(all_recordings().front());
+  CHECK(replay_text(text)->end_state == replay_text(text)->end_state);
+}
+
+TEST_CASE("a recording of another decision is a difference, with both sides", "[golden]") {
+  const auto same = replay_text(small_recording);
+  REQUIRE(same);
+  CHECK(same->passed());
+  CHECK(same->compared == 2);
+
+  const auto other = replay_text(replaced(small_recording, "a 1 0 M 1\n", "a 1 0 M 2\n"));
+  REQUIRE(other);
+  CHECK_FALSE(other->passed());
+  CHECK(other->identical == 1);
+  REQUIRE(other->first_difference);
+  CHECK(other->first_difference->line == 12);
+  CHECK(other->first_difference->recorded == "order 0 allocation 1: frame 2");
+  CHECK(other->first_difference->simulated == "order 0 allocation 1: frame 1");
+}
+
+TEST_CASE("a fallback that did not happen, or was not recorded, is a difference", "[golden]") {
+  const auto invented =
+      replay_text(replaced(small_recording, "a 1 0 M 1\n", "x 5 0 10 1 0 1\na 1 0 M 1\n"));
+  REQUIRE(invented);
+  REQUIRE(invented->first_difference);
+  CHECK(invented->first_difference->recorded == "x 5 0 10 1 0 1");
+  CHECK(invented->first_difference->simulated == "(no fallback)");
+
+  // An unmovable request has to take the movable block over.
+  const auto missing = replay_text(replaced(small_recording, "a 0 0 M 0\n", "a 0 0 U 0\n"));
+  REQUIRE(missing);
+  REQUIRE(missing->first_difference);
+  CHECK(missing->first_difference->recorded == "(no fallback)");
+  CHECK(missing->first_difference->simulated == "x 0 0 10 0 1 0");
+}
+
+TEST_CASE("every field of a snapshot is compared", "[golden]") {
+  const std::string snapshot =
+      small_recording.substr(small_recording.find("S\n"),
+                             small_recording.find("a 0 0") - small_recording.find("S\n"));
+  const auto with_second = replaced(small_recording, "a 0 0 M 0\n", snapshot + "a 0 0 M 0\n");
+  const auto same = replay_text(with_second);
+  REQUIRE(same);
+  CHECK(same->passed());
+  CHECK(same->compared == 2 + 5);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"boost 0", "boost 512"}, {"dfree 0", "dfree 1"}, {"free_factor 0", "free_factor 1"},
+           {"type 1: 0", "type 0: 0"}, {"B DMA: 1*2", "B DMA: 0*2"}, {"-1000/0\nE", "-1000/1\nE"}}) {
+    const auto at = with_second.rfind(from);
+    REQUIRE(at != std::string::npos);
+    const auto changed = replay_text(std::string{with_second}.replace(at, from.size(), to));
+    INFO(from);
+    REQUIRE(changed);
+    CHECK_FALSE(changed->passed());
+  }
+}
+
+TEST_CASE("what is not a recording is refused with its line", "[golden]") {
+  const auto message = [](const std::string& text) {
+    const auto result = replay_text(text);
+    return result ? std::string{"accepted"} : result.error().message();
+  };
+  CHECK_THAT(message(""), ContainsSubstring("x.trace:1: the file ends before its first line"));
+  CHECK_THAT(message("hello\n"), ContainsSubstring("x.trace:1: this is not a recording"));
+  CHECK_THAT(message("trace thp 1\n"), ContainsSubstring("memsim verifies 'page_alloc'"));
+  CHECK_THAT(message(replaced(small_recording, "end\n", "")), ContainsSubstring("ends before"));
+  CHECK_THAT(message(replaced(small_recording, "f 0\n", "f 7\n")),
+             ContainsSubstring("x.trace:13: ID 7 is not allocated"));
+  CHECK_THAT(message(replaced(small_recording, "a 1 0", "a 0 0")),
+             ContainsSubstring("x.trace:12: ID 0 is not new"));
+  CHECK_THAT(message(replaced(small_recording, "a 1 0", "a 1 11")),
+             ContainsSubstring("'11' is not a number from 0 to 10"));
+  CHECK_THAT(message(replaced(small_recording, "free 1024", "free 1000")),
+             ContainsSubstring("the lists hold 1024"));
+  CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 0 0")),
+             ContainsSubstring("in two places"));
+  CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 512")),
+             ContainsSubstring("not aligned"));
+  CHECK_THAT(message(replaced(small_recording, "batch 1", "batch 0")),
+             ContainsSubstring("batch is 0"));
+  CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", "linux")),
+             ContainsSubstring("not a kernel release"));
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memsim/workload/machine.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+#include "catch.hpp"
+
+using namespace memsim;
+
+namespace {
+
+page_allocator_config parse(std::string_view text) {
+  const auto config = parse_machine(text, "m.toml");
+  INFO(text);
+  if (!config) FAIL(config.error().message());
+  return *config;
+}
+
+std::string complaint(std::string_view text) {
+  const auto config = parse_machine(text, "m.toml");
+  INFO(text);
+  REQUIRE_FALSE(config);
+  return config.error().message();
+}
+
+}  // namespace
+
+TEST_CASE("a machine file needs its memory only", "[workload]") {
+  const auto config = parse("memory = \"16 GiB\"");
+  CHECK(config.memory == memory_map::x86_64(16_GiB));
+  CHECK(config.profile == linux_6_12);
+  CHECK(config.cpus == 1);
+  CHECK(config.settings == tuning{});
+}
+
+TEST_CASE("a machine file sets all of a machine", "[workload]") {
+  const auto config = parse(R"(
+cpus = 4
+profile = "linux_6_1"
+movable_zone = "1GiB"
+
+[[region]]
+start = 4096
+size = "8 MiB"
+kind = "reserved"
+
+[[region]]
+start = "16 MiB"
+size = "4080 MiB"
+
+[[cma]]
+base = "1 GiB"
+size = 268435456
+
+[tuning]
+min_free_kbytes = 1024
+transparent_hugepages = false
+watermark_scale_factor = 100
+watermark_boost_factor = 0
+percpu_pagelist_high_fraction = 8
+pcp_batch_scale_max = 3
+)");
+  CHECK(config.memory == memory_map{{{pfn{1}, 2048, region_kind::reserved},
+                                     {pfn{4096}, 1044480, region_kind::ram}}});
+  CHECK(config.cpus == 4);
+  CHECK(config.profile == linux_6_1);
+  CHECK(config.movable_zone == 262144);
+  CHECK(config.cma_areas == std::vector<cma_area>{{pfn{262144}, 65536}});
+  CHECK(config.settings == tuning{.min_free_kbytes = 1024,
+                                  .transparent_hugepages = false,
+                                  .watermark_scale_factor = 100,
+                                  .watermark_boost_factor = 0,
+                                  .percpu_pagelist_high_fraction = 8,
+                                  .pcp_batch_scale_max = 3});
+}
+
+TEST_CASE("a key that does not exist is refused with those that do", "[workload]") {
+  CHECK(complaint("memory = \"1 GiB\"\ncpu = 2") ==
+        "m.toml:2: unknown key \"cpu\"; there are memory, region, cpus, profile, movable_zone, "
+        "cma, tuning");
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\nswappiness = 60"),
+             ContainsSubstring("m.toml:3: unknown key \"tuning.swappiness\""));
+  CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 4096\nname = \"x\""),
+             ContainsSubstring("unknown key \"region.name\"; there are start, size, kind"));
+}
+
+TEST_CASE("a value out of range is refused with key, value and what is allowed", "[workload]") {
+  CHECK(complaint("memory = \"1 GiB\"\ncpus = 0") == "m.toml:2: cpus = 0: allowed are 1 to 4096");
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = -9223372036854775808"),
+             ContainsSubstring("allowed are 1 to 4096"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = 4097"), ContainsSubstring("cpus = 4097"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = \"4\""), ContainsSubstring("cpus = \"4\""));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\nprofile = \"linux_5\""), ContainsSubstring("linux_6_1"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\nprofile = 6"), ContainsSubstring("profile = 6"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\npcp_batch_scale_max = 7"),
+             ContainsSubstring("tuning.pcp_batch_scale_max = 7: allowed are 0 to 6"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\ntransparent_hugepages = 1"),
+             ContainsSubstring("allowed are true and false"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\npercpu_pagelist_high_fraction = 3"),
+             ContainsSubstring("percpu_pagelist_high_fraction 3"));
+  CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 4096\nkind = \"rom\""),
+             ContainsSubstring("region.kind = \"rom\": allowed are ram, reserved, undescribed"));
+}
+
+TEST_CASE("a size is whole frames in known units", "[workload]") {
+  const auto bad = GENERATE(as<std::string>{}, "0", "4096", "2097153", "-1", "1.5", "true",
+                            "\"1 GB\"", "\"GiB\"", "\"1 GiB \"", "\"-1 GiB\"", "\"17179869184 GiB\"",
+                            "\"16 TiB\"", "\"99999999999999999999\"", "[1]", "{}", "1979-05-27");
+  CHECK_THAT(complaint("memory = " + bad),
+             ContainsSubstring("m.toml:1: memory = ") &&
+                 ContainsSubstring("allowed are multiples of 4 KiB from 2 MiB to 16380 GiB"));
+}
+
+TEST_CASE("a machine has its memory described one way", "[workload]") {
+  CHECK_THAT(complaint(""), ContainsSubstring("either \"memory\" or [[region]]"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[[region]]\nstart = 0\nsize = 4096"),
+             ContainsSubstring("either \"memory\" or [[region]]"));
+  CHECK_THAT(complaint("region = 3"), ContainsSubstring("region = 3: tables [[region]] are wanted"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ncma = [1]"), ContainsSubstring("tables [[cma]]"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ntuning = 1"), ContainsSubstring("a table [tuning]"));
+  CHECK_THAT(complaint("[[region]]\nstart = 0"), ContainsSubstring("no \"region.size\""));
+  CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 8192\n[[region]]\nstart = 4096\nsize = 4096"),
+             ContainsSubstring("overlap"));
+}
+
+TEST_CASE("what is not TOML is refused with its line", "[workload]") {
+  CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = = 4"), ContainsSubstring("m.toml:2: "));
+  CHECK_THAT(complaint("memory = \"1 GiB"), ContainsSubstring("m.toml:1: "));
+  CHECK_THAT(complaint(std::string_view{"\0", 1}), ContainsSubstring("m.toml:1: "));
+  CHECK_THAT(complaint("a = 1\na = 2"), ContainsSubstring("m.toml:2: "));
+  CHECK_THAT(complaint("x = " + std::string(100'000, '[')), ContainsSubstring("m.toml:1: "));
+}
+
+TEST_CASE("a machine file boots a machine", "[workload]") {
+  const auto config = parse_machine("memory = \"64 MiB\"\ncpus = 3", "m.toml");
+  REQUIRE(config);
+  const auto memory = make_machine(*config, {.profile = linux_6_1});
+  REQUIRE(memory);
+  CHECK(memory->cpus() == 3);
+  CHECK(memory->profile() == linux_6_1);
+}
+
+TEST_CASE("a machine that cannot be is an error, not an exception", "[workload]") {
+  const auto config =
+      parse_machine("memory = \"64 MiB\"\n[[cma]]\nbase = 0\nsize = 4096", "m.toml");
+  REQUIRE(config);
+  const auto memory = make_machine(*config);
+  REQUIRE_FALSE(memory);
+  CHECK(memory.error().code() == errc::inconsistent);
+  CHECK_THAT(memory.error().message(), ContainsSubstring("cma_areas"));
+}
+
+TEST_CASE("a path is loaded as what it is", "[workload]") {
+  const std::filesystem::path data = MEMSIM_TEST_DATA;
+  const auto captured = load_machine(data / "golden/traces/small.zoneinfo.before");
+  REQUIRE(captured);
+  CHECK(std::holds_alternative<machine_description>(*captured));
+  CHECK(make_machine(*captured));
+
+  std::ofstream{data / "machine_test.toml"} << "memory = \"64 MiB\"\n";
+  const auto booted = load_machine(data / "machine_test.toml");
+  REQUIRE(booted);
+  CHECK(std::holds_alternative<page_allocator_config>(*booted));
+  CHECK(load_machine(data / "no.toml").error().code() == errc::io);
+}
