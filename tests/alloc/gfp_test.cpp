@@ -50,8 +50,8 @@ TEST_CASE("no flags, and flags without a name, are read as what they are", "[all
 
 TEST_CASE("what is no GFP flag is refused by name", "[alloc]") {
   const auto text = GENERATE(as<std::string>{}, "", "|", "GFP_KERNEL|", "|GFP_KERNEL", "gfp_kernel",
-                             "GFP_KERNE", "GFP_KERNEL |__GFP_ZERO", "0x", "0xfg", "12", "-1", "-0x1",
-                             "0x10000000000000000", "GFP_KERNEL||__GFP_ZERO", "GFP_\x01");
+                             "GFP_KERNE", "GFP_KERNEL |__GFP_ZERO", "0x", "0xfg", "12", "-1",
+                             "-0x1", "0x10000000000000000", "GFP_KERNEL||__GFP_ZERO", "GFP_\x01");
   INFO(text);
   const auto flags = parse_gfp(text);
   REQUIRE_FALSE(flags);

@@ -42,8 +42,8 @@ gfp flags_of(const operation& op) {
 }
 
 constexpr std::array action_names{"allocate",    "free any",  "free newest",  "drain",
-                                  "drain other", "drain all", "mark movable", "adopt",
-                                  "misuse",      "fork",      "restore"};
+                                  "drain other", "drain all", "mark movable", "split",
+                                  "adopt",       "misuse",    "fork",         "restore"};
 
 }  // namespace
 
@@ -59,6 +59,7 @@ rc::Gen<operation> any_operation() {
                                                                    {6, action::drain_other},
                                                                    {4, action::drain_all},
                                                                    {40, action::mark_movable},
+                                                                   {20, action::split},
                                                                    {12, action::adopt},
                                                                    {30, action::misuse},
                                                                    {4, action::fork},
@@ -170,6 +171,7 @@ void side_by_side::perform_once(const operation& op) {
       for (unsigned cpu = 0; cpu < memory_.cpus(); ++cpu) model_.drain(cpu_id{cpu}, ctx.cpu);
       return;
     case action::mark_movable: return mark_movable(op);
+    case action::split: return split(op);
     case action::adopt: return adopt(op);
     case action::misuse: return misuse(op);
     case action::fork: return fork();
@@ -215,6 +217,21 @@ void side_by_side::mark_movable(const operation& op) {
   memory_.set_movable(target.block, static_cast<rule>(movable));
   model_.set_movable(target.block, movable);
   static_cast<void>(op);
+}
+
+void side_by_side::split(const operation& op) {
+  if (live_.empty()) return;
+  const auto index = draw(live_.size());
+  const auto [block, from] = live_[index];
+  const order to{std::min(from.value(), op.order)};
+  // A block of single pages by the thousand would crowd out the others.
+  if (from.value() - to.value() > 4) return;
+  memory_.split(block, from, to);
+  model_.split(block, from, to);
+  live_[index].size = to;
+  for (frame_count i = to.frames(); i < from.frames(); i += to.frames()) {
+    live_.push_back({block + i, to});
+  }
 }
 
 bool side_by_side::is_adoptable(pfn block, order size) const {
@@ -291,9 +308,20 @@ void side_by_side::misuse(const operation& op) {
       const pfn inside = target.block + 1 + draw(target.size.frames() - 1);
       free_as("free of a frame inside a block", inside, order{0});
       free_as("free of a frame inside a block with its order", inside, target.size);
+      misuses.emplace_back("set_movable inside a block",
+                           [&, inside] { memory_.set_movable(inside, rule::on); });
       misuses.emplace_back("adopt inside a block",
                            [&, inside] { memory_.adopt(inside, order{0}); });
     }
+    const auto split_as = [&](const char* name, pfn block, order from, order to) {
+      misuses.emplace_back(name, [&, block, from, to] { memory_.split(block, from, to); });
+    };
+    split_as("split into larger blocks", target.block, target.size,
+             order{target.size.value() + 1 + draw(5)});
+    split_as("split of a block of another order", target.block, wrong, order{0});
+    split_as("split of no block", beyond, order{op.order}, order{0});
+    split_as("split with the order and 32 more", target.block, order{target.size.value() + 32},
+             order{0});
     misuses.emplace_back("free on a CPU that is not there",
                          [&] { memory_.free(stranger, target.block, target.size); });
     misuses.emplace_back("adopt of a block", [&] { memory_.adopt(target.block, target.size); });

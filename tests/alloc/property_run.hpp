@@ -29,6 +29,7 @@ enum class action {
   drain_other,
   drain_all,
   mark_movable,
+  split,
   adopt,
   misuse,
   fork,
@@ -85,6 +86,7 @@ class side_by_side {
   void allocate(const operation&, gfp flags);
   void free_at(std::size_t index, const operation&);
   void mark_movable(const operation&);
+  void split(const operation&);
   void adopt(const operation&);
   void misuse(const operation&);
   void fork();

@@ -34,6 +34,9 @@ class reference_model {
   /// \param actor  who does it, and whose pending differences take up the changes
   void drain(cpu_id owner, cpu_id actor);
   void adopt(pfn block, order size) { zone_of(block).adopt(block, size.value()); }
+  void split(pfn block, order from, order to) {
+    zone_of(block).split(block, from.value(), to.value());
+  }
   void set_movable(pfn frame, bool movable);
 
   [[nodiscard]] allocator_state state() const;

@@ -61,6 +61,11 @@ bool zone_model::contains(pfn frame) const {
   return frame >= numbers_.extent.start && frame < numbers_.extent.end();
 }
 
+void zone_model::split(pfn block, unsigned from, unsigned to) {
+  const auto size = frame_count{1} << to;
+  for (frame_count i = 0; i < frame_count{1} << from; i += size) allocated_[block + i] = to;
+}
+
 void zone_model::set_movable(pfn frame, bool movable) {
   if (movable) {
     movable_.insert(frame);

@@ -74,6 +74,8 @@ class zone_model {
   [[nodiscard]] bool contains(pfn frame) const;
   /// The frames, in use until now, become a block that can be freed.
   void adopt(pfn block, unsigned order) { allocated_[block] = order; }
+  /// The block becomes blocks of a lower order; those but the first have no mark of their own yet.
+  void split(pfn block, unsigned from, unsigned to);
   void set_movable(pfn frame, bool movable);
 
   /// A2 for this zone: the marks, then A4.
