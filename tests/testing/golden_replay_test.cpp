@@ -158,7 +158,9 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 0 0")),
              ContainsSubstring("in two places"));
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 512")),
-             ContainsSubstring("not aligned"));
+             ContainsSubstring("frame 512 on a free list lies outside the zone"));
+  CHECK_THAT(message(replaced(small_recording, "order 10 type 1: 0", "order 9 type 1: 256")),
+             ContainsSubstring("not aligned to its 512 frames"));
   CHECK_THAT(message(replaced(small_recording, "batch 1", "batch 0")),
              ContainsSubstring("batch is 0"));
   CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", "linux")),
