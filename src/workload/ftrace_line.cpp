@@ -261,10 +261,10 @@ bool is_remark(std::string_view text) {
 std::expected<gfp, error> gfp_memory::read(std::string_view text) {
   // Texts of one length mostly differ in their last characters.
   const auto last = text.empty() ? 0u : static_cast<unsigned char>(text.back());
-  auto& entry = entries_[(text.size() * 7 + last) % entries_.size()];
-  if (entry.text == text && !text.empty()) return entry.flags;
+  auto& known = entries_[(text.size() * 7 + last) % entries_.size()];
+  if (known.text == text && !text.empty()) return known.flags;
   auto flags = parse_gfp(text);
-  if (flags) entry = {std::string{text}, *flags};
+  if (flags) known = {std::string{text}, *flags};
   return flags;
 }
 
