@@ -2,6 +2,7 @@
 #include <memsim/workload/synthesis.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include <memsim/alloc/tuning.hpp>
@@ -69,10 +70,17 @@ class frame_supply {
     if (hints == nullptr) return;
     using enum trace_hints::place;
     const auto at = [hints](std::uint32_t frame) { return hints->at(pfn{frame}); };
-    const auto others = std::ranges::stable_partition(
-        frames_, [&](std::uint32_t frame) { return at(frame) == in_use; });
-    std::ranges::stable_partition(others,
-                                  [&](std::uint32_t frame) { return at(frame) != per_cpu_list; });
+    const auto rank = [&](std::uint32_t frame) {
+      const auto place = at(frame);
+      return place == in_use ? 0 : place == per_cpu_list ? 2 : 1;
+    };
+    std::vector<std::uint32_t> ordered;
+    ordered.reserve(frames_.size());
+    for (const int wanted : {0, 1, 2}) {
+      std::ranges::copy_if(frames_, std::back_inserter(ordered),
+                           [&](std::uint32_t frame) { return rank(frame) == wanted; });
+    }
+    frames_ = std::move(ordered);
   }
 
   [[nodiscard]] bool empty() const { return frames_.empty(); }
