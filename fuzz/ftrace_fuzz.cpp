@@ -28,7 +28,8 @@ page_allocator machine() {
 
 machine_description description() {
   machine_description m;
-  m.zones.push_back({.extent = {zone_type::dma32, pfn{4096}, 4096, 4096, 4096}, .pagesets = {{}, {}}});
+  m.zones.push_back(
+      {.extent = {zone_type::dma32, pfn{4096}, 4096, 4096, 4096}, .pagesets = {{}, {}}});
   return m;
 }
 

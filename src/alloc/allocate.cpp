@@ -65,7 +65,8 @@ frame_index allocator_core::take_page(actor& a, const request& wanted, attempt h
 frame_index allocator_core::take_directly(actor& a, const request& wanted, attempt how) {
   ++a.done.zone_lock_acquisitions;
   const auto from_reserve = [&] {
-    return taken_block{take_from(a, wanted.order, migratetype::highatomic), migratetype::highatomic};
+    return taken_block{take_from(a, wanted.order, migratetype::highatomic),
+                       migratetype::highatomic};
   };
   taken_block block;
   if (how.highatomic) block = from_reserve();

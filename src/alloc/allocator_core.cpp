@@ -32,7 +32,8 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
     }
   }
   static_assert((gfp_flag::dma | gfp_flag::highmem | gfp_flag::dma32 | gfp_flag::movable |
-                 gfp_flag::reclaimable).bits() == std::tuple_size_v<decltype(routes_)> - 1);
+                 gfp_flag::reclaimable)
+                    .bits() == std::tuple_size_v<decltype(routes_)> - 1);
   for (std::uint32_t bits = 0; bits < routes_.size(); ++bits) {
     const auto type = migratetype_of(gfp{bits});
     const auto highest = highest_zone_of(gfp{bits});

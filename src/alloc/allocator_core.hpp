@@ -210,6 +210,7 @@ class allocator_core {
 
   // High-order atomic reserve: A12, B9. highatomic.cpp
   void reserve_highatomic(actor& a, frame_index frame, unsigned order);
+
  private:
   static constexpr frame_index block_frames = static_cast<frame_index>(pageblock_frames);
   // The tag of a pageblock that nobody has touched is 0 and means movable, as at boot.

@@ -14,8 +14,8 @@ constexpr unsigned most_cpus = 4096;
 
 // The largest aligned block at `first` that ends by `last`.
 unsigned largest_order_at(frame_index first, frame_index last) {
-  const auto alignment = first == 0 ? max_page_order.value()
-                                    : static_cast<unsigned>(std::countr_zero(first));
+  const auto alignment =
+      first == 0 ? max_page_order.value() : static_cast<unsigned>(std::countr_zero(first));
   const auto fits = static_cast<unsigned>(std::bit_width(last - first)) - 1;
   return std::min({alignment, fits, max_page_order.value()});
 }

@@ -40,8 +40,7 @@ inline void allocator_core::count_block(actor& a, std::int64_t pages, migratetyp
   change_free(a, pages);
   if (is_mergeable(type)) return;
   if (type == migratetype::cma) change_cma(a, pages);
-  if (type == migratetype::highatomic &&
-      profile_.highatomic == highatomic_deduction::free_pages) {
+  if (type == migratetype::highatomic && profile_.highatomic == highatomic_deduction::free_pages) {
     a.z.free_highatomic += static_cast<std::uint64_t>(pages);
     a.z.margins.forget();
   }

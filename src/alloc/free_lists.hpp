@@ -19,8 +19,7 @@ inline constexpr unsigned lists_per_zone = page_orders * migratetypes;
 
 /// The frame that a list node stands for.
 [[nodiscard]] inline frame_index frame_of_node(frame_index node, unsigned order) {
-  return order < pageblock_order.value() ? node
-                                         : node * static_cast<frame_index>(pageblock_frames);
+  return order < pageblock_order.value() ? node : node * static_cast<frame_index>(pageblock_frames);
 }
 
 inline void allocator_core::insert(actor& a, frame_index frame, unsigned order, migratetype type,

@@ -81,7 +81,8 @@ inline constexpr auto pcp_list_table = [] {
   return frame;
 }
 
-/// What a page set notes of a free (A10.2, B6); whether everything must be given back ("free-high").
+/// What a page set notes of a free (A10.2, B6); whether everything must be given back
+/// ("free-high").
 [[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp,
                                                              unsigned order) const {
   const bool high_order = is_high_order(order);

@@ -98,8 +98,7 @@ bool is_allocated(const detail::allocator_core& core, pfn block, order size) {
 page_allocator::page_allocator(std::unique_ptr<detail::allocator_core> core)
     : core_{std::move(core)} {}
 
-page_allocator::page_allocator(const page_allocator_config& config)
-    : core_{detail::boot(config)} {}
+page_allocator::page_allocator(const page_allocator_config& config) : core_{detail::boot(config)} {}
 
 std::expected<page_allocator, error> page_allocator::restore(const allocator_state& state,
                                                              const kernel_profile& profile,
@@ -129,14 +128,16 @@ page_allocator::~page_allocator() = default;
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
   if (size != order{0}) return alloc_larger(ctx, size, flags);
   const auto source = core_->find_source(ctx, 0, flags);
-  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  if (source.pcp == nullptr) [[unlikely]]
+    return alloc_by_rules(ctx, size, flags);
   return pfn{core_->allocate_hot(ctx, source, 0, flags)};
 }
 
 [[gnu::noinline]] std::expected<pfn, error> page_allocator::alloc_larger(context& ctx, order size,
                                                                          gfp flags) {
   const auto source = core_->find_source(ctx, size.value(), flags);
-  if (source.pcp == nullptr) [[unlikely]] return alloc_by_rules(ctx, size, flags);
+  if (source.pcp == nullptr) [[unlikely]]
+    return alloc_by_rules(ctx, size, flags);
   return pfn{core_->allocate_hot(ctx, source, size.value(), flags)};
 }
 
@@ -168,13 +169,15 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
 void page_allocator::free(context& ctx, pfn block, order size) {
   if (size != order{0}) return free_larger(ctx, block, size);
   const auto target = core_->find_target(ctx, block.value(), 0);
-  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  if (target.z == nullptr) [[unlikely]]
+    return free_by_rules(ctx, block, size);
   return core_->free_hot(ctx, target, 0);
 }
 
 [[gnu::noinline]] void page_allocator::free_larger(context& ctx, pfn block, order size) {
   const auto target = core_->find_target(ctx, block.value(), size.value());
-  if (target.z == nullptr) [[unlikely]] return free_by_rules(ctx, block, size);
+  if (target.z == nullptr) [[unlikely]]
+    return free_by_rules(ctx, block, size);
   return core_->free_hot(ctx, target, size.value());
 }
 

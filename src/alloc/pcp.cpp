@@ -181,7 +181,8 @@ void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_hi
 
 // Calls f with each block that a block, were it freed now, would merge with below pageblock order.
 template <class F>
-[[gnu::always_inline]] inline void for_each_merge(const frame_mark* marks, frame_index frame, unsigned order, F f) {
+[[gnu::always_inline]] inline void for_each_merge(const frame_mark* marks, frame_index frame,
+                                                  unsigned order, F f) {
   for (; order < pageblock_order.value(); ++order) {
     const frame_index buddy = frame ^ (1u << order);
     if (!marks[buddy].is_free(order)) return;
@@ -194,7 +195,8 @@ template <class F>
 // links of the blocks to merge with, then the links of their neighbours on the free lists. It reads
 // and changes nothing that a decision depends on. Inlined, because g++ takes a function that only
 // prefetches for one without effect and drops the call.
-[[gnu::always_inline]] inline void allocator_core::prefetch_for_free(const page_ring& ring, unsigned order) const {
+[[gnu::always_inline]] inline void allocator_core::prefetch_for_free(const page_ring& ring,
+                                                                     unsigned order) const {
   constexpr std::uint32_t to_marks = 24;
   constexpr std::uint32_t to_links = 14;
   constexpr std::uint32_t to_neighbours = 6;

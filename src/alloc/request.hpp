@@ -18,7 +18,7 @@ inline constexpr unsigned costly_order = 3;
 struct request {
   unsigned order = 0;
   migratetype type{};
-  zone_type highest{};        ///< the highest zone it may use, also where that zone is absent
+  zone_type highest{};  ///< the highest zone it may use, also where that zone is absent
   bool wakes_kswapd = false;
   bool non_blocking = false;  ///< cannot reclaim
   bool high = false;          ///< __GFP_HIGH
@@ -40,11 +40,11 @@ enum class watermark : unsigned char { min, low, high };
 /// One walk over the zones, and what it may do there.
 struct attempt {
   watermark mark = watermark::low;
-  bool cma = false;           ///< may use CMA pages
-  bool no_fragment = false;   ///< must not mix types within a pageblock
+  bool cma = false;          ///< may use CMA pages
+  bool no_fragment = false;  ///< must not mix types within a pageblock
   bool non_blocking = false;
-  bool min_reserve = false;   ///< may go below the mark
-  bool highatomic = false;    ///< may use the high-order atomic reserve
+  bool min_reserve = false;  ///< may go below the mark
+  bool highatomic = false;   ///< may use the high-order atomic reserve
 
   /// Whether it has any right to the reserves.
   [[nodiscard]] bool has_reserves() const { return non_blocking || min_reserve || highatomic; }

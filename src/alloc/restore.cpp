@@ -34,8 +34,8 @@ check check_extent(const zone_state& z, pfn previous_end) {
                 e.type, e.start, previous_end);
   }
   if (previous_end != pfn{0} && e.start.value() % max_page_order.frames() != 0) {
-    return fail(errc::inconsistent, "zone {} starts at frame {}, inside a block of order {}", e.type,
-                e.start, max_page_order);
+    return fail(errc::inconsistent, "zone {} starts at frame {}, inside a block of order {}",
+                e.type, e.start, max_page_order);
   }
   if (e.managed > e.present || e.present > e.spanned) {
     return fail(errc::inconsistent, "zone {}: managed {}, present {}, spanned {} do not ascend",

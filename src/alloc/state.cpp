@@ -20,8 +20,8 @@ bool is_described(const allocator_core& core, pfn frame) {
 std::optional<frame_mark> containing_block(const allocator_core& core, pfn frame) {
   for (unsigned o = 0; o < page_orders; ++o) {
     const auto start = static_cast<frame_index>(frame.value() >> o << o);
-    const auto mark = o < pageblock_order.value() ? core.frames_.low_mark_at(start)
-                                                  : core.frames_.mark(start, o);
+    const auto mark =
+        o < pageblock_order.value() ? core.frames_.low_mark_at(start) : core.frames_.mark(start, o);
     if (mark.use() != frame_use::none && mark.order() == o) return mark;
   }
   return std::nullopt;
@@ -151,9 +151,9 @@ digest digest_of(const allocator_core& core) {
   const auto add = [&d](auto value) { d.add(static_cast<std::uint64_t>(value)); };
   add(core.zones_.size());
   for (const auto& z : core.zones_) {
-    for (const auto value : {z.extent.start.value(), z.extent.spanned, z.extent.present,
-                             z.extent.managed, z.marks.min, z.marks.low, z.marks.high, z.boost,
-                             z.reserved_highatomic, z.free_highatomic}) {
+    for (const auto value :
+         {z.extent.start.value(), z.extent.spanned, z.extent.present, z.extent.managed, z.marks.min,
+          z.marks.low, z.marks.high, z.boost, z.reserved_highatomic, z.free_highatomic}) {
       add(value);
     }
     for (const auto pages : z.reserve) add(pages);

@@ -24,8 +24,8 @@ namespace memsim::detail {
 [[nodiscard]] std::vector<pfn> list_blocks(const allocator_core& core, const zone& z,
                                            unsigned order, migratetype type);
 
-/// Whether the frame is in use and may have a flag: the first of an allocated block, or in use since
-/// before the allocator.
+/// Whether the frame is in use and may have a flag: the first of an allocated block, or in use
+/// since before the allocator.
 [[nodiscard]] bool can_be_movable(const allocator_core& core, pfn frame);
 /// \throws usage_error if a frame of the block is not memory or is part of another block
 void check_unused(const allocator_core& core, pfn block, order size);

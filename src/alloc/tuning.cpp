@@ -46,8 +46,7 @@ void set_marks(zone_state& z, std::uint64_t min_free_pages, std::uint64_t lowmem
                const tuning& settings, const kernel_profile& profile) {
   const std::uint64_t managed = z.extent.managed;
   const std::uint64_t share = lowmem == 0 ? 0 : min_free_pages * managed / lowmem;
-  const std::uint64_t gap =
-      std::max(share / 4, managed * settings.watermark_scale_factor / 10000);
+  const std::uint64_t gap = std::max(share / 4, managed * settings.watermark_scale_factor / 10000);
   // 6.12 keeps little of ZONE_MOVABLE back: kernel allocations cannot use it anyway.
   const bool small_minimum =
       z.extent.type == zone_type::movable && profile.fallback == fallback_rule::claim_or_steal;

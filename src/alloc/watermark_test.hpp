@@ -84,8 +84,8 @@ namespace memsim::detail {
 /// The second chance of an order-0 request at the min mark: without the boost (A3, B2).
 [[nodiscard]] inline bool passes_unboosted(const kernel_profile& profile, const zone& z,
                                            const request& wanted, attempt how) {
-  const bool exempt = profile.unboosted_retry == boost_exemption::atomic ? wanted.atomic
-                                                                         : how.min_reserve;
+  const bool exempt =
+      profile.unboosted_retry == boost_exemption::atomic ? wanted.atomic : how.min_reserve;
   return wanted.order == 0 && exempt && z.boost != 0 && how.mark == watermark::min &&
          margin_above(profile, z, wanted.highest, how, z.marks.min) > 0;
 }
@@ -96,9 +96,8 @@ namespace memsim::detail {
   const std::int64_t needed = (std::int64_t{1} << wanted.order) - 1;
   const bool cacheable = tested != watermark::min && !how.has_reserves();
   const std::int64_t margin =
-      cacheable
-          ? remembered_margin(profile, z, wanted.highest, how, tested)
-          : margin_above(profile, z, wanted.highest, how, mark_of(z, tested) + z.boost);
+      cacheable ? remembered_margin(profile, z, wanted.highest, how, tested)
+                : margin_above(profile, z, wanted.highest, how, mark_of(z, tested) + z.boost);
   if (margin > needed) return wanted.order == 0 || has_block(z, wanted.order, how);
   return passes_unboosted(profile, z, wanted, how);
 }

@@ -41,8 +41,8 @@ std::string around(const std::string& line, std::size_t difference) {
 std::string describe(const testing::golden_difference& d) {
   std::size_t i = 0;
   while (i < d.recorded.size() && i < d.simulated.size() && d.recorded[i] == d.simulated[i]) ++i;
-  return fmt::format("  first difference at line {}:\n    recorded:  {}\n    simulated: {}\n", d.line,
-                     around(d.recorded, i), around(d.simulated, i));
+  return fmt::format("  first difference at line {}:\n    recorded:  {}\n    simulated: {}\n",
+                     d.line, around(d.recorded, i), around(d.simulated, i));
 }
 
 void print(const verdict& v) {

@@ -19,9 +19,7 @@ std::string_view name_of(errc code) {
 
 std::string to_text(errc code) { return std::string{name_of(code)}; }
 
-std::string error::message() const {
-  return message_.empty() ? to_text(code_) : message_;
-}
+std::string error::message() const { return message_.empty() ? to_text(code_) : message_; }
 
 std::string to_text(const error& e) { return e.message(); }
 

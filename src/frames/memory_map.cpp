@@ -39,9 +39,9 @@ memory_map::memory_map(std::vector<memory_region> regions) {
 
 memory_map memory_map::x86_64(bytes size) {
   constexpr pfn conventional_end{159};
-  constexpr pfn high_memory{256};            // 1 MiB
-  constexpr pfn device_hole{3u << 18};       // 3 GiB
-  constexpr pfn above_device_hole{1u << 20}; // 4 GiB
+  constexpr pfn high_memory{256};             // 1 MiB
+  constexpr pfn device_hole{3u << 18};        // 3 GiB
+  constexpr pfn above_device_hole{1u << 20};  // 4 GiB
   if (size < 2_MiB || size.value() % page_bytes != 0) {
     throw_usage("memory of {} is not a multiple of 4 KiB of at least 2 MiB", size);
   }

@@ -10,7 +10,7 @@
 namespace memsim {
 namespace {
 
-constexpr pfn dma_end{4096};         // 16 MiB
+constexpr pfn dma_end{4096};          // 16 MiB
 constexpr pfn dma32_end{1ULL << 20};  // 4 GiB
 constexpr pfn no_end{std::numeric_limits<std::uint64_t>::max()};
 

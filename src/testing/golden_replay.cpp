@@ -35,8 +35,9 @@ class replay final : public allocator_observer {
                          found ? fmt::format("frame {}", frame) : std::string{"failed"});
     };
     const bool same = block ? a.block == *block : !a.block;
-    compare(line, same, [&] { return show(a.block.has_value(), a.block.value_or(pfn{})); },
-            [&] { return show(block.has_value(), block.value_or(pfn{})); });
+    compare(
+        line, same, [&] { return show(a.block.has_value(), a.block.value_or(pfn{})); },
+        [&] { return show(block.has_value(), block.value_or(pfn{})); });
     blocks_[a.id] = {block ? std::optional{*block} : std::nullopt, a.size};
     return {};
   }
@@ -67,8 +68,9 @@ class replay final : public allocator_observer {
       static const std::string missing = "(no such line)";
       const auto& recorded = i < theirs.size() ? theirs[i] : missing;
       const auto& simulated = i < ours.size() ? ours[i] : missing;
-      compare(snapshot.first_line + i, recorded == simulated, [&] { return recorded; },
-              [&] { return simulated; });
+      compare(
+          snapshot.first_line + i, recorded == simulated, [&] { return recorded; },
+          [&] { return simulated; });
     }
     return {};
   }
@@ -95,8 +97,8 @@ class replay final : public allocator_observer {
       const std::string recorded = has_recorded ? recorded_fallbacks_.front().text : none;
       const std::string simulated = has_simulated ? simulated_fallbacks_.front() : none;
       if (has_recorded) last_line_ = recorded_fallbacks_.front().line;
-      compare(last_line_, recorded == simulated, [&] { return recorded; },
-              [&] { return simulated; });
+      compare(
+          last_line_, recorded == simulated, [&] { return recorded; }, [&] { return simulated; });
       if (has_recorded) recorded_fallbacks_.pop_front();
       if (has_simulated) simulated_fallbacks_.pop_front();
     }
@@ -131,8 +133,7 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
 
   const auto start = reader->next();
   if (!start) return std::unexpected{start.error()};
-  const auto* const snapshot =
-      *start ? std::get_if<golden_snapshot>(&(*start)->what) : nullptr;
+  const auto* const snapshot = *start ? std::get_if<golden_snapshot>(&(*start)->what) : nullptr;
   if (snapshot == nullptr) {
     return fail(errc::malformed, "{}: the first record is not a snapshot", name);
   }
@@ -146,9 +147,8 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
       const auto record = reader->next();
       if (!record) return std::unexpected{record.error()};
       if (!*record) break;
-      const auto problem =
-          std::visit([&](const auto& what) { return run.apply((*record)->line, what); },
-                     (*record)->what);
+      const auto problem = std::visit(
+          [&](const auto& what) { return run.apply((*record)->line, what); }, (*record)->what);
       if (!problem.empty()) {
         return fail(errc::malformed, "{}:{}: {}", name, (*record)->line, problem);
       }

@@ -106,9 +106,8 @@ std::expected<void, error> check_types(std::string_view file, described_zone& z)
   for (unsigned o = 0; z.free_blocks && o < page_orders; ++o) {
     const auto there = (*z.free_blocks)[o];
     if (detail::may_agree(z, all[o] << o, there << o)) continue;
-    return fail(errc::inconsistent,
-                "{}: zone {}: {} free blocks of order {}, buddyinfo has {}", file, z.extent.type,
-                all[o], o, there);
+    return fail(errc::inconsistent, "{}: zone {}: {} free blocks of order {}, buddyinfo has {}",
+                file, z.extent.type, all[o], o, there);
   }
 
   const auto first = z.extent.start.value() / pageblock_frames;
@@ -173,8 +172,7 @@ class pagetypeinfo_parser {
 
   std::expected<void, error> check_number(std::string_view text, std::uint64_t expected) {
     detail::skip_blanks(text);
-    const auto value =
-        detail::to_number<std::uint64_t>(detail::without_blanks_behind(text));
+    const auto value = detail::to_number<std::uint64_t>(detail::without_blanks_behind(text));
     if (!value) return lines_.complain(errc::malformed, "not a number");
     if (*value != expected) {
       return lines_.complain(errc::unsupported,

@@ -90,7 +90,8 @@ std::optional<headed_line> parse_from_cpu(std::string_view text) {
 std::optional<headed_line> parse_head(std::string_view text) {
   constexpr std::size_t name_columns = 17;
   for (const std::size_t from : {name_columns, std::size_t{0}}) {
-    for (auto at = text.find('[', from); at != std::string_view::npos; at = text.find('[', at + 1)) {
+    for (auto at = text.find('[', from); at != std::string_view::npos;
+         at = text.find('[', at + 1)) {
       if (at == 0 || text[at - 1] != ' ') continue;
       auto line = parse_from_cpu(text.substr(at));
       if (line && is_task(text.substr(0, at))) return line;
@@ -127,8 +128,8 @@ struct event_format {
 };
 
 constexpr std::array event_formats{
-    event_format{trace_event_kind::allocation, set_of(field::pfn, field::order, field::migratetype,
-                                                      field::gfp_flags)},
+    event_format{trace_event_kind::allocation,
+                 set_of(field::pfn, field::order, field::migratetype, field::gfp_flags)},
     event_format{trace_event_kind::free, set_of(field::pfn, field::order)},
     event_format{trace_event_kind::batched_free, set_of(field::pfn)},
     event_format{trace_event_kind::fallback,
@@ -136,8 +137,7 @@ constexpr std::array event_formats{
                         field::alloc_migratetype, field::fallback_migratetype)},
     event_format{trace_event_kind::zone_locked,
                  set_of(field::pfn, field::order, field::migratetype)},
-    event_format{trace_event_kind::pcp_drain,
-                 set_of(field::pfn, field::order, field::migratetype)},
+    event_format{trace_event_kind::pcp_drain, set_of(field::pfn, field::order, field::migratetype)},
 };
 
 const event_format* find_format(std::string_view name) {

@@ -17,8 +17,8 @@ constexpr unsigned hole = 9;
 void read_zone(field_cursor& in, allocator_state& state) {
   zone_state z;
   const auto name = in.word();
-  z.extent.type = static_cast<zone_type>(
-      (in.expect("idx"), in.number<unsigned>(0, zone_types - 1)));
+  z.extent.type =
+      static_cast<zone_type>((in.expect("idx"), in.number<unsigned>(0, zone_types - 1)));
   if (in.ok() && name != name_of(z.extent.type)) in.refuse("the zone's name is not its index's");
   z.extent.start = pfn{in.named<std::uint64_t>("start")};
   z.extent.spanned = in.named<std::uint64_t>("spanned");
@@ -94,8 +94,8 @@ void read_page_set_list(field_cursor& in, zone_state& z) {
     const auto slash = word.find('/');
     pcp_entry entry{pfn{in.parse<std::uint64_t>(word.substr(0, slash))}, own_type};
     if (slash != std::string_view::npos) {
-      entry.type = static_cast<migratetype>(
-          in.parse<unsigned>(word.substr(slash + 1), 0, migratetypes - 1));
+      entry.type =
+          static_cast<migratetype>(in.parse<unsigned>(word.substr(slash + 1), 0, migratetypes - 1));
     }
     z.cpus.front().lists[list].push_back(entry);
   }
@@ -122,9 +122,9 @@ void read_pageblocks(field_cursor& in, zone_state& z) {
     const auto count = in.parse<std::uint64_t>(run.substr(star + 1), 1, most);
     if (type != hole && type >= migratetypes) return in.refuse("no such migratetype");
     if (!in.ok() || z.pageblocks.size() + count > most) return in.refuse("too many pageblocks");
-    z.pageblocks.insert(z.pageblocks.end(), count,
-                        type == hole ? std::nullopt
-                                     : std::optional{static_cast<migratetype>(type)});
+    z.pageblocks.insert(
+        z.pageblocks.end(), count,
+        type == hole ? std::nullopt : std::optional{static_cast<migratetype>(type)});
   }
 }
 
@@ -142,9 +142,9 @@ struct zone_line {
   void (*read)(field_cursor&, zone_state&);
 };
 
-constexpr std::array zone_lines{zone_line{'P', read_page_set},      zone_line{'Q', read_page_set_list},
-                                zone_line{'L', read_free_list},     zone_line{'B', read_pageblocks},
-                                zone_line{'R', read_movable},       zone_line{'F', skip_indices}};
+constexpr std::array zone_lines{zone_line{'P', read_page_set},  zone_line{'Q', read_page_set_list},
+                                zone_line{'L', read_free_list}, zone_line{'B', read_pageblocks},
+                                zone_line{'R', read_movable},   zone_line{'F', skip_indices}};
 
 }  // namespace
 

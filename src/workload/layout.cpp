@@ -268,8 +268,8 @@ class planner {
       if (block.type) continue;
       if (!within_zone(frame_of(i), pageblock_frames)) {
         set_type(block, roomiest_type());  // a pageblock that the zone cuts has the least room
-      } else if (const auto hint = hints_ == nullptr ? std::nullopt
-                                                     : hints_->pageblock_type(first_block_ + i);
+      } else if (const auto hint =
+                     hints_ == nullptr ? std::nullopt : hints_->pageblock_type(first_block_ + i);
                  hint && left_[static_cast<unsigned>(*hint)] != 0) {
         set_type(block, *hint);
       } else {
@@ -297,8 +297,8 @@ class planner {
       if (left_[t] == 0) continue;
       std::uint64_t free = 0;
       for (unsigned o = 0; o < block_order; ++o) free += request_.free[t].blocks[o] << o;
-      const auto room = static_cast<std::int64_t>(left_[t] * pageblock_frames) -
-                        static_cast<std::int64_t>(free);
+      const auto room =
+          static_cast<std::int64_t>(left_[t] * pageblock_frames) - static_cast<std::int64_t>(free);
       if (room <= most) continue;
       most = room;
       best = all_migratetypes[t];

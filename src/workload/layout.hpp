@@ -4,12 +4,12 @@
 /// \file
 /// Finds places for a zone's pageblocks and free blocks, of which only the numbers are known.
 ///
-/// From the largest blocks to the smallest. What is not (part of) a free block is a slot: a range of
-/// some order that must not become one free block of that order, or it would have merged. Placing a
-/// free block of order k uses up a slot of order k + 1: one half is the block, the other half is a
-/// slot of order k. A slot that is not used splits into two of order k. So the number of slots at
-/// every order is settled by the numbers of larger blocks, whichever places were chosen, and taking
-/// any place that fits never spoils the rest.
+/// From the largest blocks to the smallest. What is not (part of) a free block is a slot: a range
+/// of some order that must not become one free block of that order, or it would have merged.
+/// Placing a free block of order k uses up a slot of order k + 1: one half is the block, the other
+/// half is a slot of order k. A slot that is not used splits into two of order k. So the number of
+/// slots at every order is settled by the numbers of larger blocks, whichever places were chosen,
+/// and taking any place that fits never spoils the rest.
 
 #include <array>
 #include <cstdint>
@@ -54,7 +54,8 @@ struct zone_layout {
   std::optional<cma_area> cma{};
 };
 
-/// \return errc::inconsistent if there is no such layout; errc::unsupported if more than 1 TiB is not
+/// \return errc::inconsistent if there is no such layout; errc::unsupported if more than 1 TiB is
+/// not
 ///         free, as each frame of that is looked at
 [[nodiscard]] std::expected<zone_layout, error> lay_out(const layout_request& request,
                                                         std::uint64_t seed,

@@ -56,9 +56,7 @@ std::expected<void, error> add_sibling(machine_description& machine, const fs::p
 
 }  // namespace
 
-pfn machine_description::end() const {
-  return zones.empty() ? pfn{0} : zones.back().extent.end();
-}
+pfn machine_description::end() const { return zones.empty() ? pfn{0} : zones.back().extent.end(); }
 
 unsigned machine_description::cpus() const {
   return zones.empty() ? 0 : static_cast<unsigned>(zones.front().pagesets.size());

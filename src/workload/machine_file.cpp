@@ -192,11 +192,10 @@ memory_map read_memory(table_reader& top) {
     memory_region r{.first = pfn{region.frames("start", 0)}, .count = region.frames("size", 1)};
     const auto kind = region.word("kind", "ram");
     constexpr std::array kinds{region_kind::ram, region_kind::reserved, region_kind::undescribed};
-    const auto* const found = std::ranges::find(
-        kinds, kind, static_cast<std::string (*)(region_kind)>(&to_text));
+    const auto* const found =
+        std::ranges::find(kinds, kind, static_cast<std::string (*)(region_kind)>(&to_text));
     if (found == kinds.end()) {
-      region.complain_about("kind",
-                            "region.kind = \"{}\": allowed are ram, reserved, undescribed",
+      region.complain_about("kind", "region.kind = \"{}\": allowed are ram, reserved, undescribed",
                             escaped(kind, shown_text));
     } else {
       r.kind = *found;
@@ -208,8 +207,8 @@ memory_map read_memory(table_reader& top) {
 
 tuning read_tuning(table_reader& table) {
   static constexpr std::array<std::string_view, 6> keys{
-      "min_free_kbytes",         "transparent_hugepages",         "watermark_scale_factor",
-      "watermark_boost_factor",  "percpu_pagelist_high_fraction", "pcp_batch_scale_max"};
+      "min_free_kbytes",        "transparent_hugepages",         "watermark_scale_factor",
+      "watermark_boost_factor", "percpu_pagelist_high_fraction", "pcp_batch_scale_max"};
   constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
   table.allow_only(keys);
   tuning t;

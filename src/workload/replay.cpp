@@ -19,7 +19,7 @@ namespace {
 struct live_block {
   pfn here{};
   memsim::order size{};
-  bool served = false;   // false: the request failed here
+  bool served = false;  // false: the request failed here
 };
 
 using live_blocks = boost::unordered_flat_map<std::uint64_t, live_block>;
@@ -295,16 +295,14 @@ void trace_replayer::finish() { impl_->finish(); }
 const replay_summary& trace_replayer::summary() const { return impl_->summary(); }
 
 std::expected<replay_summary, error> replay(ftrace_reader& trace, page_allocator& memory,
-                                            const replay_options& options,
-                                            replay_sampler sampler) {
+                                            const replay_options& options, replay_sampler sampler) {
   trace_replayer replayer{memory, options, std::move(sampler)};
   while (true) {
     const auto event = trace.next();
     if (!event) return std::unexpected{event.error()};
     if (!*event) break;
     if (const auto ok = replayer.feed(**event); !ok) {
-      return fail(ok.error().code(), "{}:{}: {}", trace.name(), trace.line(),
-                  ok.error().message());
+      return fail(ok.error().code(), "{}:{}: {}", trace.name(), trace.line(), ok.error().message());
     }
   }
   replayer.finish();

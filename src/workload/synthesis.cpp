@@ -45,9 +45,8 @@ void assume_types(detail::layout_request& request, const described_zone& z) {
 }
 
 detail::layout_request request_for(const described_zone& z, const kernel_profile& profile) {
-  detail::layout_request request{.type = z.extent.type,
-                                 .start = z.extent.start,
-                                 .spanned = z.extent.spanned};
+  detail::layout_request request{
+      .type = z.extent.type, .start = z.extent.start, .spanned = z.extent.spanned};
   // Since blocks are claimed whole or not at all, lists agree with pageblocks.
   request.lists_follow_pageblocks =
       profile.fallback == fallback_rule::claim_or_steal ? rule::on : rule::off;
@@ -72,8 +71,8 @@ class frame_supply {
     const auto at = [hints](std::uint32_t frame) { return hints->at(pfn{frame}); };
     const auto others = std::ranges::stable_partition(
         frames_, [&](std::uint32_t frame) { return at(frame) == in_use; });
-    std::ranges::stable_partition(
-        others, [&](std::uint32_t frame) { return at(frame) != per_cpu_list; });
+    std::ranges::stable_partition(others,
+                                  [&](std::uint32_t frame) { return at(frame) != per_cpu_list; });
   }
 
   [[nodiscard]] bool empty() const { return frames_.empty(); }
@@ -129,8 +128,8 @@ pcp_state page_set_of(const described_pageset& set, const pcp_state& tuned, pcp_
 
 class zone_synthesis {
  public:
-  zone_synthesis(const described_zone& described, const kernel_profile& profile,
-                 std::uint64_t seed, const trace_hints* hints)
+  zone_synthesis(const described_zone& described, const kernel_profile& profile, std::uint64_t seed,
+                 const trace_hints* hints)
       : described_{described}, profile_{profile}, seed_{seed}, hints_{hints} {}
 
   std::expected<zone_state, error> make(const zone_state& tuned) {
@@ -172,8 +171,8 @@ class zone_synthesis {
   [[nodiscard]] std::int64_t free_pages(migratetype type) const {
     std::int64_t pages = 0;
     for (unsigned o = 0; o < page_orders; ++o) {
-      pages += static_cast<std::int64_t>(
-          state_.free_lists[o][static_cast<unsigned>(type)].size() << o);
+      pages +=
+          static_cast<std::int64_t>(state_.free_lists[o][static_cast<unsigned>(type)].size() << o);
     }
     return pages;
   }
@@ -235,16 +234,16 @@ class zone_synthesis {
     state_.free_pages = spread_pending(free, static_cast<std::int64_t>(described_.free_pages),
                                        &pending_counters::free);
     state_.free_cma =
-        spread_pending(free_pages(migratetype::cma),
-                       static_cast<std::int64_t>(described_.free_cma), &pending_counters::cma);
-    state_.below_high = profile_.high_mark_first == rule::on &&
-                        state_.free_pages <=
-                            static_cast<std::int64_t>(state_.marks.high + state_.boost);
+        spread_pending(free_pages(migratetype::cma), static_cast<std::int64_t>(described_.free_cma),
+                       &pending_counters::cma);
+    state_.below_high =
+        profile_.high_mark_first == rule::on &&
+        state_.free_pages <= static_cast<std::int64_t>(state_.marks.high + state_.boost);
   }
 
   // Makes pending what can be of the difference; the counter that goes with it.
   std::int64_t spread_pending(std::int64_t exact, std::int64_t counter,
-                              std::int32_t pending_counters::*member) {
+                              std::int32_t pending_counters::* member) {
     const auto threshold = static_cast<std::int64_t>(state_.counter_threshold);
     const auto cpus = static_cast<std::int64_t>(state_.cpus.size());
     auto left = std::clamp(exact - counter, -threshold * cpus, threshold * cpus);

@@ -7,9 +7,12 @@ namespace memsim {
 
 std::string_view name_of(trace_event_kind kind) {
   static constexpr std::array<std::string_view, trace_event_kinds> names{
-      "mm_page_alloc",         "mm_page_free",
-      "mm_page_free_batched",  "mm_page_alloc_extfrag",
-      "mm_page_alloc_zone_locked", "mm_page_pcpu_drain"};
+      "mm_page_alloc",
+      "mm_page_free",
+      "mm_page_free_batched",
+      "mm_page_alloc_extfrag",
+      "mm_page_alloc_zone_locked",
+      "mm_page_pcpu_drain"};
   return names[static_cast<unsigned>(kind)];
 }
 

@@ -37,14 +37,12 @@ void trace_hints::add(const trace_event& event) {
       shows_free_lists_ = true;
       note(*event.block, event.size, place::free_list);
       break;
-    case trace_event_kind::pcp_drain:
-      note(*event.block, event.size, place::per_cpu_list);
-      break;
+    case trace_event_kind::pcp_drain: note(*event.block, event.size, place::per_cpu_list); break;
     case trace_event_kind::batched_free:
     case trace_event_kind::fallback: return;
   }
-  const bool list_known = event.kind == trace_event_kind::zone_locked ||
-                          event.kind == trace_event_kind::pcp_drain;
+  const bool list_known =
+      event.kind == trace_event_kind::zone_locked || event.kind == trace_event_kind::pcp_drain;
   auto& type = blocks_[event.block->value() / pageblock_frames];
   if (list_known && type == 0) {
     type = static_cast<std::uint8_t>(static_cast<unsigned>(event.type) + 1);
@@ -64,8 +62,8 @@ void trace_hints::note(pfn first, order size, place where) {
 void trace_hints::note_type(pfn frame, migratetype type) {
   if (!is_mergeable(type)) return;
   auto& known = frames_[frame.value()];
-  known = static_cast<std::uint8_t>((known & place_mask) |
-                                    (static_cast<unsigned>(type) + 1) << type_shift);
+  known = static_cast<std::uint8_t>((known & place_mask) | (static_cast<unsigned>(type) + 1)
+                                                               << type_shift);
 }
 
 // The list that a freed page goes to is that of its pageblock's type, if that is known; most pages

@@ -175,9 +175,9 @@ class zone_builder {
     z.marks = {.min = need("min"), .low = need("low"), .high = need("high")};
     z.cma_pages = zone_.field_or_0("cma");
     z.free_cma = zone_.field_or_0("nr_free_cma");
-    for (const auto* list : {"nr_zone_inactive_anon", "nr_zone_active_anon",
-                             "nr_zone_inactive_file", "nr_zone_active_file",
-                             "nr_zone_unevictable"}) {
+    for (const auto* list :
+         {"nr_zone_inactive_anon", "nr_zone_active_anon", "nr_zone_inactive_file",
+          "nr_zone_active_file", "nr_zone_unevictable"}) {
       const auto pages = zone_.field_or_0(list);
       check(pages <= z.extent.managed, "{} {} is more than the {} pages managed", list, pages,
             z.extent.managed);
@@ -227,8 +227,7 @@ class zone_builder {
     check(z.free_pages <= e.managed, "pages free {} is more than managed {}", z.free_pages,
           e.managed);
     check(z.cma_pages <= e.managed, "cma {} is more than managed {}", z.cma_pages, e.managed);
-    check(z.free_cma <= z.cma_pages, "nr_free_cma {} is more than cma {}", z.free_cma,
-          z.cma_pages);
+    check(z.free_cma <= z.cma_pages, "nr_free_cma {} is more than cma {}", z.free_cma, z.cma_pages);
     check(z.lru_pages <= e.managed, "the LRU lists hold {} pages, managed are {}", z.lru_pages,
           e.managed);
   }
@@ -312,8 +311,9 @@ std::expected<void, error> check_zones(const machine_description& machine, std::
   pfn end{0};
   for (const auto& z : machine.zones) {
     if (z.extent.start < end) {
-      return fail(errc::inconsistent, "{}: zone {}: start_pfn {} is below the end of the zone before",
-                  file, z.extent.type, z.extent.start);
+      return fail(errc::inconsistent,
+                  "{}: zone {}: start_pfn {} is below the end of the zone before", file,
+                  z.extent.type, z.extent.start);
     }
     end = z.extent.end();
     if (z.pagesets.size() != first.pagesets.size()) {

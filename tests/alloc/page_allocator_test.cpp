@@ -137,8 +137,8 @@ TEST_CASE("an allocator taken up from its state goes on as the original", "[allo
     context ctx;
     std::vector<pfn> pages;
     for (unsigned i = 0; i < 500; ++i) {
-      pages.push_back(memory.alloc(ctx, order{i % 4}, i % 3 ? gfp_kernel : gfp_highuser_movable)
-                          .value());
+      pages.push_back(
+          memory.alloc(ctx, order{i % 4}, i % 3 ? gfp_kernel : gfp_highuser_movable).value());
     }
     for (unsigned i = 0; i < 500; i += 3) memory.free(ctx, pages[i], order{i % 4});
     memory.set_movable(pages[1], rule::on);

@@ -63,7 +63,11 @@ bool zone_model::contains(pfn frame) const {
 
 void zone_model::split(pfn block, unsigned from, unsigned to) {
   const auto size = frame_count{1} << to;
-  for (frame_count i = 0; i < frame_count{1} << from; i += size) allocated_[block + i] = to;
+  const bool movable = movable_.contains(block);
+  for (frame_count i = 0; i < frame_count{1} << from; i += size) {
+    allocated_[block + i] = to;
+    if (movable) movable_.insert(block + i);
+  }
 }
 
 void zone_model::set_movable(pfn frame, bool movable) {

@@ -48,12 +48,14 @@ const std::string small_recording =
     "kernel linux-6.1.192\n"
     "begin\n"
     "S\n"
-    "Z DMA idx 0 start 0 spanned 1024 present 1024 managed 1024 min 0 low 0 high 0 boost 0 free 1024"
+    "Z DMA idx 0 start 0 spanned 1024 present 1024 managed 1024 min 0 low 0 high 0 boost 0 free "
+    "1024"
     " cma 0 highatomic 0 dfree 0 dcma 0 thr 2 flags 0 reserve 0 0 0 0\n"
     "P DMA cpu 0 count 0 high 4 batch 1 free_factor 0\n"
     "L DMA order 10 type 1: 0\n"
     "B DMA: 1*2\n"
-    "F DMA: -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0\n"
+    "F DMA: -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 -1000/0 "
+    "-1000/0\n"
     "E\n"
     "a 0 0 M 0\n"
     "a 1 0 M 1\n"
@@ -118,17 +120,20 @@ TEST_CASE("a fallback that did not happen, or was not recorded, is a difference"
 }
 
 TEST_CASE("every field of a snapshot is compared", "[golden]") {
-  const std::string snapshot =
-      small_recording.substr(small_recording.find("S\n"),
-                             small_recording.find("a 0 0") - small_recording.find("S\n"));
+  const std::string snapshot = small_recording.substr(
+      small_recording.find("S\n"), small_recording.find("a 0 0") - small_recording.find("S\n"));
   const auto with_second = replaced(small_recording, "a 0 0 M 0\n", snapshot + "a 0 0 M 0\n");
   const auto same = replay_text(with_second);
   REQUIRE(same);
   CHECK(same->passed());
   CHECK(same->compared == 2 + 5);
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {"boost 0", "boost 512"}, {"dfree 0", "dfree 1"}, {"free_factor 0", "free_factor 1"},
-           {"type 1: 0", "type 0: 0"}, {"B DMA: 1*2", "B DMA: 0*2"}, {"-1000/0\nE", "-1000/1\nE"}}) {
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"boost 0", "boost 512"},
+                                                        {"dfree 0", "dfree 1"},
+                                                        {"free_factor 0", "free_factor 1"},
+                                                        {"type 1: 0", "type 0: 0"},
+                                                        {"B DMA: 1*2", "B DMA: 0*2"},
+                                                        {"-1000/0\nE", "-1000/1\nE"}}) {
     const auto at = with_second.rfind(from);
     REQUIRE(at != std::string::npos);
     const auto changed = replay_text(std::string{with_second}.replace(at, from.size(), to));
@@ -158,7 +163,9 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 0 0")),
              ContainsSubstring("in two places"));
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 512")),
-             ContainsSubstring("not aligned"));
+             ContainsSubstring("frame 512 on a free list lies outside the zone"));
+  CHECK_THAT(message(replaced(small_recording, "order 10 type 1: 0", "order 9 type 1: 256")),
+             ContainsSubstring("not aligned to its 512 frames"));
   CHECK_THAT(message(replaced(small_recording, "batch 1", "batch 0")),
              ContainsSubstring("batch is 0"));
   CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", "linux")),

@@ -36,9 +36,8 @@ const trace_event an_allocation{.kind = trace_event_kind::allocation,
                                 .block = pfn{0x12c434},
                                 .flags = gfp_kernel_account | gfp_flag::zero};
 
-const trace_event a_free{.kind = trace_event_kind::free,
-                         .time = 1s + 500'000us,
-                         .block = pfn{0x1e3813}};
+const trace_event a_free{
+    .kind = trace_event_kind::free, .time = 1s + 500'000us, .block = pfn{0x1e3813}};
 
 // A line with a_free's event; `task` is everything before the CPU.
 std::string free_by(std::string_view task) {
@@ -57,7 +56,8 @@ TEST_CASE("a line of trace-cmd report is the same event", "[workload]") {
       as<std::string>{},
       "              sh-10211 [001]  4572.519436: mm_page_alloc:        page=0xffffea0004b10d00 "
       "pfn=0x12c434 order=0 migratetype=0 gfp_flags=GFP_KERNEL_ACCOUNT|__GFP_ZERO",
-      "              sh-10211 [001] d..1  4572.519436000: mm_page_alloc:        pfn=1229876 order=0 "
+      "              sh-10211 [001] d..1  4572.519436000: mm_page_alloc:        pfn=1229876 "
+      "order=0 "
       "migratetype=0 gfp_flags=GFP_KERNEL_ACCOUNT|__GFP_ZERO",
       "           <...>-10211 [001]  4572.519436: kmem:mm_page_alloc: page=0xffffea0004b10d00 "
       "pfn=0x12c434 order=0 migratetype=0 gfp_flags=GFP_KERNEL_ACCOUNT|__GFP_ZERO");
@@ -65,11 +65,12 @@ TEST_CASE("a line of trace-cmd report is the same event", "[workload]") {
 }
 
 TEST_CASE("every page-allocator event is read with its fields", "[workload]") {
-  CHECK(event_of("  cc1-10213   [001] ...2.     1.500000: mm_page_free_batched: pfn=0x10 order=0") ==
-        trace_event{.kind = trace_event_kind::batched_free,
-                    .time = 1500ms,
-                    .cpu = cpu_id{1},
-                    .block = pfn{16}});
+  CHECK(
+      event_of("  cc1-10213   [001] ...2.     1.500000: mm_page_free_batched: pfn=0x10 order=0") ==
+      trace_event{.kind = trace_event_kind::batched_free,
+                  .time = 1500ms,
+                  .cpu = cpu_id{1},
+                  .block = pfn{16}});
   CHECK(event_of("  cc1-10213   [001] d..3.     1.5: mm_page_alloc_zone_locked: pfn=0x258a6c "
                  "order=3 migratetype=1 percpu_refill=1") ==
         trace_event{.kind = trace_event_kind::zone_locked,
@@ -105,17 +106,18 @@ TEST_CASE("an allocation of frame 0 is one that failed", "[workload]") {
 }
 
 TEST_CASE("a process may have any name", "[workload]") {
-  const auto task = GENERATE(as<std::string>{}, "          <idle>-0      ", "  Web Content-77    ",
-                             "    kworker/u8:2-42     ", "   a-1 [001] 2.5:-123    ",
-                             "       [001] ] [-9     ", "x-1 [0] 1.0: a:-123    ",
-                             "     mm_page_free:-1    ", "            bash-1234    (   1234)", "sh-1");
+  const auto task =
+      GENERATE(as<std::string>{}, "          <idle>-0      ", "  Web Content-77    ",
+               "    kworker/u8:2-42     ", "   a-1 [001] 2.5:-123    ", "       [001] ] [-9     ",
+               "x-1 [0] 1.0: a:-123    ", "     mm_page_free:-1    ",
+               "            bash-1234    (   1234)", "sh-1");
   CHECK(event_of(free_by(task)) == a_free);
 }
 
 TEST_CASE("the column of flags may be of any width, or missing", "[workload]") {
   const auto flags = GENERATE(as<std::string>{}, "", "....", ".....", "dNh2.", "d..1..", "D.Zff");
-  CHECK(event_of(fmt::format("  a-1 [000] {} 1.500000: mm_page_free: pfn=0x1e3813 order=0", flags)) ==
-        a_free);
+  CHECK(event_of(fmt::format("  a-1 [000] {} 1.500000: mm_page_free: pfn=0x1e3813 order=0",
+                             flags)) == a_free);
 }
 
 TEST_CASE("times are read to the nanosecond, and refused beyond 292 years", "[workload]") {
@@ -157,11 +159,11 @@ TEST_CASE("a malformed event says what is wrong with it", "[workload]") {
 }
 
 TEST_CASE("what is neither event nor remark is malformed", "[workload]") {
-  const auto text =
-      GENERATE(as<std::string>{}, "hello", "  a-1 [000]", "  a-1 [000] .....  1.0", "[000] 1.0: x: y",
-               "  a-1 [-1] 1.0: mm_page_free: pfn=0x1 order=0", "CPU:1 [LOST EVENTS", "CPU:1 [LOST ]",
-               "  a-1 [99999] 1.0: mm_page_free: pfn=0x1 order=0", "cpus=two", "CPU 0 is full",
-               "  a-1 [4294967296] 1.0: mm_page_free: pfn=0x1 order=0");
+  const auto text = GENERATE(
+      as<std::string>{}, "hello", "  a-1 [000]", "  a-1 [000] .....  1.0", "[000] 1.0: x: y",
+      "  a-1 [-1] 1.0: mm_page_free: pfn=0x1 order=0", "CPU:1 [LOST EVENTS", "CPU:1 [LOST ]",
+      "  a-1 [99999] 1.0: mm_page_free: pfn=0x1 order=0", "cpus=two", "CPU 0 is full",
+      "  a-1 [4294967296] 1.0: mm_page_free: pfn=0x1 order=0");
   CHECK(reason_of(text) == "not an event");
   CHECK(reason_of(std::string_view{"#\0", 2}) == "a zero byte");
 }
@@ -179,9 +181,9 @@ TEST_CASE("other events are named, so that they can be counted", "[workload]") {
 }
 
 TEST_CASE("comments, blank lines and trace-cmd's remarks are passed over", "[workload]") {
-  const auto text = GENERATE(as<std::string>{}, "", "   ", "# tracer: nop",
-                             "##### CPU 1 buffer started ####", "cpus=2", "version = 7",
-                             "CPU 0 is empty");
+  const auto text =
+      GENERATE(as<std::string>{}, "", "   ", "# tracer: nop", "##### CPU 1 buffer started ####",
+               "cpus=2", "version = 7", "CPU 0 is empty");
   CHECK(std::holds_alternative<detail::no_event>(parse(text)));
 }
 

@@ -87,7 +87,8 @@ TEST_CASE("a file that ends within a line is malformed, also where the rest can 
 
 TEST_CASE("a line longer than any of the kernel's is passed over in bounded memory", "[workload]") {
   const auto length = GENERATE(std::size_t{detail::max_line_bytes + 1}, std::size_t{1'000'000});
-  std::istringstream in{fmt::format("{}\n{}\n{}\n", free_line, std::string(length, ' '), free_line)};
+  std::istringstream in{
+      fmt::format("{}\n{}\n{}\n", free_line, std::string(length, ' '), free_line)};
   ftrace_reader trace{in, "t", strictness::lenient};
   CHECK(read_all(trace) == reading{2});
   CHECK(trace.malformed_lines() == 1);
@@ -113,7 +114,8 @@ TEST_CASE("lines that straddle the reader's buffer are read whole", "[workload]"
 }
 
 TEST_CASE("lost events are added up", "[workload]") {
-  std::istringstream in{fmt::format("CPU:0 [LOST 12 EVENTS]\n{}\nCPU:1 [LOST EVENTS]\n", free_line)};
+  std::istringstream in{
+      fmt::format("CPU:0 [LOST 12 EVENTS]\n{}\nCPU:1 [LOST EVENTS]\n", free_line)};
   ftrace_reader trace{in, "t"};
   CHECK(read_all(trace) == reading{1});
   CHECK(trace.lost_events() == 13);

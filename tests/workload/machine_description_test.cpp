@@ -75,7 +75,8 @@ TEST_CASE("zoneinfo gives zones, marks, reserves and page sets", "[workload]") {
 
 TEST_CASE("a kernel without adaptive page sets is taken for Linux 6.1", "[workload]") {
   auto text = zoneinfo;
-  for (const std::string_view line : {"              high_min: 250\n", "              high_max: 1000\n"}) {
+  for (const std::string_view line :
+       {"              high_min: 250\n", "              high_max: 1000\n"}) {
     for (auto at = text.find(line); at != std::string::npos; at = text.find(line)) {
       text.erase(at, line.size());
     }
@@ -262,10 +263,12 @@ TEST_CASE("pagetypeinfo that does not fit is refused, naming file and field", "[
   CHECK(pagetypeinfo_error("Number of blocks", "Count of blocks").code() == errc::malformed);
   CHECK(pagetypeinfo_error("HighAtomic          CMA", "HighAtomic   HighAtomic").code() ==
         errc::unsupported);
-  CHECK_THAT(pagetypeinfo_error("            7           21", "            7           91").message(),
-             ContainsSubstring("p: zone DMA32: 102 pageblocks, where zoneinfo has"));
-  CHECK_THAT(pagetypeinfo_error("            7           21", "            7            1").message(),
-             ContainsSubstring("12 pageblocks"));
+  CHECK_THAT(
+      pagetypeinfo_error("            7           21", "            7           91").message(),
+      ContainsSubstring("p: zone DMA32: 102 pageblocks, where zoneinfo has"));
+  CHECK_THAT(
+      pagetypeinfo_error("            7           21", "            7            1").message(),
+      ContainsSubstring("12 pageblocks"));
   CHECK_THAT(pagetypeinfo_error("0      1      0      4 \n", "0      1      0      2 \n").message(),
              ContainsSubstring("zoneinfo has \"pages free\" 6730"));
   CHECK_THAT(pagetypeinfo_error("0      1      0      4 \n", "0      3      2      2 \n").message(),

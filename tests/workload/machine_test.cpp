@@ -91,7 +91,8 @@ TEST_CASE("a value out of range is refused with key, value and what is allowed",
              ContainsSubstring("allowed are 1 to 4096"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = 4097"), ContainsSubstring("cpus = 4097"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ncpus = \"4\""), ContainsSubstring("cpus = \"4\""));
-  CHECK_THAT(complaint("memory = \"1 GiB\"\nprofile = \"linux_5\""), ContainsSubstring("linux_6_1"));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\nprofile = \"linux_5\""),
+             ContainsSubstring("linux_6_1"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\nprofile = 6"), ContainsSubstring("profile = 6"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\npcp_batch_scale_max = 7"),
              ContainsSubstring("tuning.pcp_batch_scale_max = 7: allowed are 0 to 6"));
@@ -104,9 +105,10 @@ TEST_CASE("a value out of range is refused with key, value and what is allowed",
 }
 
 TEST_CASE("a size is whole frames in known units", "[workload]") {
-  const auto bad = GENERATE(as<std::string>{}, "0", "4096", "2097153", "-1", "1.5", "true",
-                            "\"1 GB\"", "\"GiB\"", "\"1 GiB \"", "\"-1 GiB\"", "\"17179869184 GiB\"",
-                            "\"16 TiB\"", "\"99999999999999999999\"", "[1]", "{}", "1979-05-27");
+  const auto bad =
+      GENERATE(as<std::string>{}, "0", "4096", "2097153", "-1", "1.5", "true", "\"1 GB\"",
+               "\"GiB\"", "\"1 GiB \"", "\"-1 GiB\"", "\"17179869184 GiB\"", "\"16 TiB\"",
+               "\"99999999999999999999\"", "[1]", "{}", "1979-05-27");
   CHECK_THAT(complaint("memory = " + bad),
              ContainsSubstring("m.toml:1: memory = ") &&
                  ContainsSubstring("allowed are multiples of 4 KiB from 2 MiB to 16380 GiB"));
@@ -116,7 +118,8 @@ TEST_CASE("a machine has its memory described one way", "[workload]") {
   CHECK_THAT(complaint(""), ContainsSubstring("either \"memory\" or [[region]]"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\n[[region]]\nstart = 0\nsize = 4096"),
              ContainsSubstring("either \"memory\" or [[region]]"));
-  CHECK_THAT(complaint("region = 3"), ContainsSubstring("region = 3: tables [[region]] are wanted"));
+  CHECK_THAT(complaint("region = 3"),
+             ContainsSubstring("region = 3: tables [[region]] are wanted"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ncma = [1]"), ContainsSubstring("tables [[cma]]"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ntuning = 1"), ContainsSubstring("a table [tuning]"));
   CHECK_THAT(complaint("[[region]]\nstart = 0"), ContainsSubstring("no \"region.size\""));

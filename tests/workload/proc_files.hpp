@@ -98,7 +98,8 @@ Node 0, zone  Movable
 
 /// 6740 pages.
 inline const std::string buddyinfo =
-    "Node 0, zone    DMA32     14      3      2      5      1      0      2      1      1      2      5 \n";
+    "Node 0, zone    DMA32     14      3      2      5      1      0      2      1      1      2   "
+    "   5 \n";
 
 inline const std::string pagetypeinfo = R"(Page block order: 9
 Pages per block:  512

@@ -204,7 +204,8 @@ TEST_CASE("a zone with less memory than it spans has it at its start", "[workloa
   m.zones[0].extent.spanned = 4 * 16384;
   const auto z = make(m).zones[0];
   REQUIRE(z.pageblocks.size() == 128);
-  for (std::size_t i = 0; i < z.pageblocks.size(); ++i) CHECK(z.pageblocks[i].has_value() == (i < 32));
+  for (std::size_t i = 0; i < z.pageblocks.size(); ++i)
+    CHECK(z.pageblocks[i].has_value() == (i < 32));
 }
 
 TEST_CASE("a zone that begins and ends within a pageblock is laid out within its bounds",
@@ -225,8 +226,7 @@ TEST_CASE("a zone that begins and ends within a pageblock is laid out within its
   }
 }
 
-TEST_CASE("counts that no memory can have are refused, naming zone, order and type",
-          "[workload]") {
+TEST_CASE("counts that no memory can have are refused, naming zone, order and type", "[workload]") {
   auto m = captured();
   auto& types = *m.zones[0].types;
   const auto message = [&] {
@@ -270,8 +270,7 @@ TEST_CASE("a list may hold blocks of other pageblocks where the profile says so"
   CHECK(page_allocator::restore(state, linux_6_1));
 }
 
-TEST_CASE("whatever state an allocator gets into, its counts can be laid out again",
-          "[workload]") {
+TEST_CASE("whatever state an allocator gets into, its counts can be laid out again", "[workload]") {
   const auto profile = GENERATE(linux_6_1, linux_6_12);
   random_stream random{3, "synthesis_test"};
   for (int round = 0; round < 15; ++round) {

@@ -22,7 +22,9 @@ class gfp {
   constexpr explicit gfp(std::uint32_t bits) : bits_{bits} {}
 
   [[nodiscard]] constexpr std::uint32_t bits() const { return bits_; }
-  [[nodiscard]] constexpr bool has_all(gfp flags) const { return (bits_ & flags.bits_) == flags.bits_; }
+  [[nodiscard]] constexpr bool has_all(gfp flags) const {
+    return (bits_ & flags.bits_) == flags.bits_;
+  }
   [[nodiscard]] constexpr bool has_any(gfp flags) const { return (bits_ & flags.bits_) != 0; }
 
   friend constexpr gfp operator|(gfp a, gfp b) { return gfp{a.bits_ | b.bits_}; }

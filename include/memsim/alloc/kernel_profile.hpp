@@ -48,8 +48,8 @@ enum class counter_rule : unsigned char {
 
 /// How much a zone sets aside for high-order atomic requests (A12, B9).
 enum class highatomic_limit : unsigned char {
-  hundredth_plus_block,     ///< managed / 100 + 512 pages
-  hundredth_in_blocks,      ///< managed / 100 rounded up to pageblocks; none below 512 pages
+  hundredth_plus_block,  ///< managed / 100 + 512 pages
+  hundredth_in_blocks,   ///< managed / 100 rounded up to pageblocks; none below 512 pages
 };
 
 /// A switch that a rule either has or has not.

@@ -39,10 +39,10 @@ struct fallback_event {
   zone_type zone{};
   pfn block{};
   memsim::order requested{};
-  memsim::order found{};          ///< order of the free block that was found
+  memsim::order found{};  ///< order of the free block that was found
   migratetype wanted{};
-  migratetype found_type{};       ///< the list that it was found on
-  migratetype pageblock_type{};   ///< type of its pageblock afterwards
+  migratetype found_type{};      ///< the list that it was found on
+  migratetype pageblock_type{};  ///< type of its pageblock afterwards
 
   friend bool operator==(const fallback_event&, const fallback_event&) = default;
 };

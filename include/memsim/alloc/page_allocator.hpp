@@ -71,8 +71,9 @@ class page_allocator {
   /// Takes up from a recorded state.
   /// \return errc::inconsistent if the state contradicts itself: a block in two places, a block
   ///         outside its zone, lists that do not add up to the counters
-  [[nodiscard]] static std::expected<page_allocator, error> restore(
-      const allocator_state& state, const kernel_profile& profile, const tuning& settings = {});
+  [[nodiscard]] static std::expected<page_allocator, error> restore(const allocator_state& state,
+                                                                    const kernel_profile& profile,
+                                                                    const tuning& settings = {});
 
   /// A copy is a fork of the memory: the same state, observed and gated by nobody.
   page_allocator(const page_allocator&);

@@ -2,7 +2,8 @@
 #pragma once
 
 /// \file
-/// A list of blocks as a growing ring: both ends in a few instructions, no per-frame memory touched.
+/// A list of blocks as a growing ring: both ends in a few instructions, no per-frame memory
+/// touched.
 
 #include <cstdint>
 #include <memory>

@@ -46,9 +46,9 @@ struct pending_counters {
 
 /// One CPU's pages of one zone: blocks set aside so that most requests need no lock.
 struct alignas(512) per_cpu_pages {
-  std::uint32_t count = 0;  ///< pages on all lists
-  std::uint32_t high = 0;   ///< pages above which some are given back
-  std::uint32_t batch = 0;  ///< pages moved at a time
+  std::uint32_t count = 0;          ///< pages on all lists
+  std::uint32_t high = 0;           ///< pages above which some are given back
+  std::uint32_t batch = 0;          ///< pages moved at a time
   std::uint32_t largest_batch = 0;  ///< derived: the batch at its largest scale
 
   std::uint32_t free_factor = 0;  ///< pcp_rule::fixed_high: doublings of a bulk free
@@ -56,10 +56,10 @@ struct alignas(512) per_cpu_pages {
   // pcp_rule::adaptive_high
   std::uint32_t high_min = 0;
   std::uint32_t high_max = 0;
-  std::uint32_t alloc_factor = 0;  ///< doublings of a refill
-  std::uint32_t free_count = 0;    ///< pages freed lately
+  std::uint32_t alloc_factor = 0;         ///< doublings of a refill
+  std::uint32_t free_count = 0;           ///< pages freed lately
   bool previous_free_high_order = false;  ///< the last free was of order 1 to 3
-  bool free_high_batch = true;  ///< keep a batch before giving back high orders
+  bool free_high_batch = true;            ///< keep a batch before giving back high orders
 
   pending_counters pending{};
 
@@ -111,7 +111,8 @@ struct alignas(1024) zone {
   std::uint32_t counter_threshold = 0;
 
   std::uint64_t reserved_highatomic = 0;  ///< pages in highatomic pageblocks
-  std::uint64_t free_highatomic = 0;      ///< pages free on highatomic lists, exact; 0 where the profile deducts none
+  std::uint64_t free_highatomic =
+      0;  ///< pages free on highatomic lists, exact; 0 where the profile deducts none
 
   bool boosted = false;         ///< boosted since the reclaimer was last woken
   bool reclaim_active = false;  ///< the reclaimer is at work

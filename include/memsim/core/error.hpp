@@ -21,12 +21,12 @@ namespace memsim {
 
 /// Why an operation that was correctly asked for did not succeed.
 enum class errc : unsigned char {
-  no_memory,      ///< no zone could give a block without breaking its watermark
-  injected,       ///< a fault injector refused the request
-  malformed,      ///< input is not in the format that it claims to be
-  unsupported,    ///< input is well formed and asks for something memsim does not model
-  inconsistent,   ///< input contradicts itself
-  io,             ///< a file could not be opened, read or written
+  no_memory,     ///< no zone could give a block without breaking its watermark
+  injected,      ///< a fault injector refused the request
+  malformed,     ///< input is not in the format that it claims to be
+  unsupported,   ///< input is well formed and asks for something memsim does not model
+  inconsistent,  ///< input contradicts itself
+  io,            ///< a file could not be opened, read or written
 };
 
 [[nodiscard]] std::string_view name_of(errc);

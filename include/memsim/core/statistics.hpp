@@ -29,7 +29,7 @@ struct statistic {
   std::string_view name;         ///< as in result files: `snake_case`, unique in its table
   std::string_view unit;         ///< `pages`, `events`, `ns`
   std::string_view description;  ///< one sentence, no full stop
-  std::uint64_t Counts::*member;
+  std::uint64_t Counts::* member;
 };
 
 /// A counter with its value.

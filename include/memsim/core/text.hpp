@@ -10,8 +10,8 @@
 
 namespace memsim {
 
-/// The text with everything but printable ASCII written as `\t`, `\n`, `\r`, `\\` or `\xNN`, and cut
-/// with `...` after `limit` of its bytes.
+/// The text with everything but printable ASCII written as `\t`, `\n`, `\r`, `\\` or `\xNN`, and
+/// cut with `...` after `limit` of its bytes.
 ///
 ///     escaped("a\tb", 80)     // a\tb in five characters
 ///     escaped("abcdef", 3)    // abc...

@@ -128,5 +128,7 @@ class cpu_id {
 
 template <>
 struct std::hash<memsim::pfn> {
-  std::size_t operator()(memsim::pfn p) const noexcept { return std::hash<std::uint64_t>{}(p.value()); }
+  std::size_t operator()(memsim::pfn p) const noexcept {
+    return std::hash<std::uint64_t>{}(p.value());
+  }
 };

@@ -14,9 +14,9 @@
 /// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), and whether the |
 /// |              |               | marks of the pageblock were ever written                      |
 ///
-/// A little over nine bytes a frame, of which the eight of a link are touched only by a frame that once was the
-/// head of a free block. Zero is valid everywhere, so that frames never used cost nothing: a
-/// pristine terabyte of order-10 blocks lives in the pageblock columns alone.
+/// A little over nine bytes a frame, of which the eight of a link are touched only by a frame that
+/// once was the head of a free block. Zero is valid everywhere, so that frames never used cost
+/// nothing: a pristine terabyte of order-10 blocks lives in the pageblock columns alone.
 ///
 /// A single page that moves between a per-CPU list and its user changes one bit, in a column so
 /// dense that a gigabyte of it fits a cache: its mark says "per CPU" all the while.
@@ -70,7 +70,9 @@ class frame_mark {
   }
   /// The list of a free block.
   [[nodiscard]] constexpr unsigned list() const { return bits_ & 7; }
-  [[nodiscard]] constexpr bool movable() const { return !(bits_ & free_bit) && bits_ & movable_bit; }
+  [[nodiscard]] constexpr bool movable() const {
+    return !(bits_ & free_bit) && bits_ & movable_bit;
+  }
 
   [[nodiscard]] constexpr bool is_free(unsigned order) const {
     return bits_ >> 3 == (free_bit >> 3 | order);
@@ -179,9 +181,7 @@ class frame_table {
     return pages_out_[index / 64] >> (index % 64) & 1;
   }
   void hand_out_page(node index) { pages_out_[index / 64] |= std::uint64_t{1} << (index % 64); }
-  void take_back_page(node index) {
-    pages_out_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
-  }
+  void take_back_page(node index) { pages_out_[index / 64] &= ~(std::uint64_t{1} << (index % 64)); }
 
   /// Whether a block of exactly this order that begins at `index` is handed out.
   [[nodiscard]] bool is_allocated(node index, unsigned order) const {
@@ -215,8 +215,7 @@ class frame_table {
 
   /// The list node of a block, and the head of list number `list`, for its column.
   [[nodiscard]] static node node_of(node index, unsigned order) {
-    return order < pageblock_order.value() ? index
-                                           : static_cast<node>(index / pageblock_frames);
+    return order < pageblock_order.value() ? index : static_cast<node>(index / pageblock_frames);
   }
   [[nodiscard]] node head_of(unsigned list, unsigned order) const {
     return (order < pageblock_order.value() ? frames_ : blocks_) + list;

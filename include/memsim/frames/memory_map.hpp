@@ -14,9 +14,9 @@ namespace memsim {
 
 /// What a region of physical memory is.
 enum class region_kind : unsigned char {
-  ram,           ///< has frame descriptors; the page allocator manages it
-  reserved,      ///< has frame descriptors; in use before the allocator exists, never managed
-  undescribed,   ///< memory without frame descriptors: no allocator, no zone ever sees it
+  ram,          ///< has frame descriptors; the page allocator manages it
+  reserved,     ///< has frame descriptors; in use before the allocator exists, never managed
+  undescribed,  ///< memory without frame descriptors: no allocator, no zone ever sees it
 };
 
 [[nodiscard]] std::string to_text(region_kind);

@@ -8,7 +8,8 @@
 /// that of `trace-cmd report`.
 ///
 ///     sh-10211   [001] .....  4572.519436: mm_page_alloc: pfn=0x12c434 order=0 migratetype=0 …
-///     sh-10211   [001]  4572.519436: mm_page_alloc:  page=0xffffea0004b10d00 pfn=0x12c434 order=0 …
+///     sh-10211   [001]  4572.519436: mm_page_alloc:  page=0xffffea0004b10d00 pfn=0x12c434 order=0
+///     …
 
 #include <cstdint>
 #include <expected>

@@ -38,8 +38,9 @@ using machine_source = std::variant<page_allocator_config, machine_description>;
 /// Reads the text of a machine file.
 ///
 /// Keys: `memory` (a size) or `[[region]]` tables (`start`, `size`, `kind` = ram, reserved or
-/// undescribed); `cpus`, `profile`, `movable_zone`, `[[cma]]` tables (`base`, `size`), and `[tuning]`
-/// with the members of `tuning`. Sizes and addresses are numbers of bytes or strings such as
+/// undescribed); `cpus`, `profile`, `movable_zone`, `[[cma]]` tables (`base`, `size`), and
+/// `[tuning]` with the members of `tuning`. Sizes and addresses are numbers of bytes or strings
+/// such as
 /// `"16 GiB"`.
 ///
 /// \param name  the file's, for messages
@@ -63,7 +64,7 @@ struct machine_options {
 /// Makes the machine.
 /// \return errc::inconsistent if a captured machine cannot have been, or a machine file asks for
 ///         what cannot be
-[[nodiscard]] std::expected<page_allocator, error> make_machine(const machine_source& source,
-                                                                const machine_options& options = {});
+[[nodiscard]] std::expected<page_allocator, error> make_machine(
+    const machine_source& source, const machine_options& options = {});
 
 }  // namespace memsim

@@ -55,11 +55,11 @@ struct described_zone {
   zone_extent extent{};
   std::uint64_t free_pages = 0;  ///< the lagging counter
   std::uint64_t boost = 0;
-  watermarks marks{};            ///< without boost
+  watermarks marks{};  ///< without boost
   std::uint64_t cma_pages = 0;
   std::uint64_t free_cma = 0;
   lowmem_reserves protection{};
-  std::uint64_t lru_pages = 0;   ///< pages in use on LRU lists
+  std::uint64_t lru_pages = 0;  ///< pages in use on LRU lists
   std::vector<described_pageset> pagesets{};
 
   std::optional<block_counts> free_blocks{};  ///< of buddyinfo

@@ -42,7 +42,8 @@ struct replay_options {
   /// Whether pages allocated as movable count as movable (as pages on an LRU list do) when a
   /// pageblock is judged. A trace does not say when a page joins a list: modelling assumption.
   rule movable_on_lru = rule::on;
-  /// Time between samples, by the clock of the trace; 0: only before the first event and at the end.
+  /// Time between samples, by the clock of the trace; 0: only before the first event and at the
+  /// end.
   std::chrono::nanoseconds sample_interval{0};
   /// Fallbacks kept one by one, of each side; more are counted only.
   std::size_t kept_fallbacks = 100'000;

@@ -9,8 +9,8 @@
 ///     if (auto read = hints.read(first_pass); !read) fmt::print("{}\n", read.error());
 ///
 /// A frame whose first event is a free was in use when the recording began, one that first leaves a
-/// free list was free, and one that is handed out without leaving a free list was on a per-CPU list.
-/// A byte a frame, however long the trace is.
+/// free list was free, and one that is handed out without leaving a free list was on a per-CPU
+/// list. A byte a frame, however long the trace is.
 
 #include <array>
 #include <cstdint>
