@@ -34,7 +34,8 @@ block_census allocator_core::census(actor& a, const block_range& range) const {
       found.free += 1u << mark.order();
       frame += 1u << mark.order();
     } else {
-      found.movable += mark.movable();
+      // The flag stands at the block's first frame, and holds for all of its pages.
+      if (mark.movable()) found.movable += 1u << mark.order();
       ++frame;
     }
   }

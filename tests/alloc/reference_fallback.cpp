@@ -253,7 +253,12 @@ std::int64_t zone_model::pages_of(const std::vector<pfn>& blocks) const {
 }
 
 std::int64_t zone_model::movable_in(pfn first, pfn last) const {
-  return std::distance(movable_.lower_bound(first), movable_.lower_bound(last));
+  std::int64_t pages = 0;
+  for (auto i = movable_.lower_bound(first); i != movable_.end() && *i < last; ++i) {
+    const auto block = allocated_.find(*i);  // else a single page from before
+    pages += block == allocated_.end() ? 1 : std::int64_t{1} << block->second;
+  }
+  return pages;
 }
 
 std::size_t zone_model::pageblock_index(pfn frame) const {
