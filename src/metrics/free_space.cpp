@@ -65,7 +65,7 @@ std::optional<double> fragmentation_fraction(const order_counts& blocks, order s
   if (blocks_available(blocks, size) > 0) return -1.0;
   const double requests =
       static_cast<double>(frames_of(blocks)) / static_cast<double>(size.frames());
-  return 1.0 - (1.0 + requests) / static_cast<double>(count);
+  return 1.0 - ((1.0 + requests) / static_cast<double>(count));
 }
 
 }  // namespace memsim

@@ -33,7 +33,7 @@ scratch_file open_scratch() {
 std::string contents_of(std::FILE* file) {
   std::string text;
   std::rewind(file);
-  std::array<char, 65536> part;
+  std::array<char, 65536> part{};
   while (const auto count = std::fread(part.data(), 1, part.size(), file)) {
     text.append(part.data(), count);
   }
@@ -53,7 +53,7 @@ class spawn_actions {
   [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
 
  private:
-  posix_spawn_file_actions_t actions_;
+  posix_spawn_file_actions_t actions_{};
 };
 
 /// \return the exit status, or -1 if it did not exit by itself

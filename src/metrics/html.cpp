@@ -32,7 +32,7 @@ std::string html_escaped(std::string_view text) {
   return out;
 }
 
-html_table::html_table(std::vector<std::string> heading) : columns_{heading.size()} {
+html_table::html_table(const std::vector<std::string>& heading) : columns_{heading.size()} {
   for (const auto& cell : heading) {
     heading_ += fmt::format(R"(<th scope="col">{}</th>)", html_escaped(cell));
   }
@@ -48,12 +48,12 @@ html_table& html_table::groups(const std::vector<std::string>& names, std::size_
   return *this;
 }
 
-html_table& html_table::row(std::vector<std::string> cells) {
+html_table& html_table::row(const std::vector<std::string>& cells) {
   body_ += row_of(cells, "");
   return *this;
 }
 
-html_table& html_table::strong_row(std::vector<std::string> cells) {
+html_table& html_table::strong_row(const std::vector<std::string>& cells) {
   body_ += row_of(cells, R"( class="strong")");
   return *this;
 }

@@ -16,12 +16,12 @@ namespace memsim::detail {
 /// A table with a heading; the first cell of a row is its heading. All cells are escaped.
 class html_table {
  public:
-  explicit html_table(std::vector<std::string> heading);
+  explicit html_table(const std::vector<std::string>& heading);
   /// Names over groups of `width` columns each, after the first column.
   html_table& groups(const std::vector<std::string>& names, std::size_t width);
-  html_table& row(std::vector<std::string> cells);
+  html_table& row(const std::vector<std::string>& cells);
   /// A row that stands out, such as a sum.
-  html_table& strong_row(std::vector<std::string> cells);
+  html_table& strong_row(const std::vector<std::string>& cells);
   /// A line across the table that names the rows below it.
   html_table& section(std::string_view name);
   /// Wrapped so that it scrolls sideways where it is wider than the page.

@@ -17,7 +17,7 @@ class summary_builder {
 
   void add(frame_span span) {
     while (span.count > 0) {
-      const auto room = pageblock_frames - span.first.value() % pageblock_frames;
+      const auto room = pageblock_frames - (span.first.value() % pageblock_frames);
       const auto part = std::min(room, span.count);
       field(block_at(span.first), span.kind) += static_cast<std::uint16_t>(part);
       span.first += part;

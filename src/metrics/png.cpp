@@ -92,10 +92,10 @@ class deflate_writer {
   void match(unsigned length, unsigned distance) {
     const unsigned l = entry_of(first_lengths, length);
     symbol(257 + l);
-    if (l >= 8 && l < 28) out_.bits(length - first_lengths[l], l / 4 - 1);
+    if (l >= 8 && l < 28) out_.bits(length - first_lengths[l], (l / 4) - 1);
     const unsigned d = entry_of(first_distances, distance);
     out_.code(d, 5);
-    if (d >= 4) out_.bits(distance - first_distances[d], d / 2 - 1);
+    if (d >= 4) out_.bits(distance - first_distances[d], (d / 2) - 1);
   }
   [[nodiscard]] std::string finish() {
     symbol(end_of_block);

@@ -190,7 +190,7 @@ std::string memory_table(const memory_measurement& before, const memory_measurem
     names.push_back(fmt::format("{}, {}", pair.name, size_of(pair.after->frames.memory)));
     heading.insert(heading.end(), {"before", "after"});
   }
-  html_table table{std::move(heading)};
+  html_table table{heading};
   table.groups(names, 2);
   for (const auto& q : quantities()) {
     std::vector<std::string> cells{q.label};
@@ -198,7 +198,7 @@ std::string memory_table(const memory_measurement& before, const memory_measurem
       cells.push_back(q.text(*pair.before));
       cells.push_back(q.text(*pair.after));
     }
-    table.row(std::move(cells));
+    table.row(cells);
   }
   return table.html();
 }
@@ -225,7 +225,7 @@ std::string contiguity_table(const memory_measurement& before, const memory_meas
     old_row.push_back(percent(before.machine.runs.share_in(k)));
     new_row.push_back(percent(after.machine.runs.share_in(k)));
   }
-  return html_table{std::move(heading)}.row(std::move(old_row)).row(std::move(new_row)).html();
+  return html_table{heading}.row(old_row).row(new_row).html();
 }
 
 std::string comparison_html(const recording_comparison& c) {
