@@ -47,7 +47,7 @@ frame_index allocator_core::walk_zones(context& ctx, const request& wanted, atte
 bool allocator_core::admits(zone& z, const request& wanted, attempt how) const {
   if (profile_.high_mark_first == rule::on && !z.below_high) {
     if (passes(profile_, z, wanted, how, watermark::high)) return true;
-    z.below_high = true;
+    set_below_high(z, true);
   }
   return passes(profile_, z, wanted, how, how.mark);
 }

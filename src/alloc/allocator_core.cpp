@@ -23,7 +23,7 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{end_of(memory_, zones_), static_cast<unsigned>(zones_.size()) * lists_per_zone} {
+      frames_{end_of(memory_, zones_)} {
   preferred_zone_.fill(no_zone);
   for (std::size_t i = 0; i < zones_.size(); ++i) {
     for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;
@@ -49,10 +49,26 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
                      .type = static_cast<std::uint8_t>(type)};
   }
   for (auto& z : zones_) {
-    for (auto& pcp : z.cpus) pcp.largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
+    for (auto& pcp : z.cpus) {
+      pcp.largest_batch = pcp.batch << settings_.pcp_batch_scale_max;
+      if (profile_.pcp == pcp_rule::adaptive_high) pcp.free_count_limit = pcp.largest_batch;
+    }
+    set_below_high(z, z.below_high);
   }
-  if (profile_.high_mark_first == rule::on) first_mark_ = margin_entry({}, false, true);
   update_attended();
+}
+
+void allocator_core::derive_trim(const zone& z, per_cpu_pages& pcp) const {
+  const bool within_limits = profile_.pcp == pcp_rule::fixed_high ||
+                             (pcp.high_min <= pcp.high && pcp.high <= pcp.high_max);
+  pcp.trim_at = z.reclaim_active || z.below_high || !within_limits ? 0 : pcp.high;
+}
+
+void allocator_core::set_below_high(zone& z, bool below) const {
+  z.below_high = below;
+  const bool high_mark_first = profile_.high_mark_first == rule::on && !below;
+  z.first_mark = static_cast<std::uint8_t>(high_mark_first ? margin_entry({}, false, true) : 0u);
+  for (auto& pcp : z.cpus) derive_trim(z, pcp);
 }
 
 void allocator_core::flag_movable(frame_index frame, bool movable) {

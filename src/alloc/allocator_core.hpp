@@ -76,20 +76,6 @@ struct route {
   std::uint8_t unused = 0;  ///< four bytes are easier to index than three
 };
 
-/// Where a block is taken the short way.
-struct hot_source {
-  per_cpu_pages* pcp = nullptr;
-  page_ring* ring = nullptr;
-};
-
-/// Where a block is freed the short way.
-struct hot_target {
-  zone* z = nullptr;
-  per_cpu_pages* pcp = nullptr;
-  packed_page page{};
-  unsigned list = 0;
-};
-
 class allocator_core {
  public:
   allocator_core(memory_map memory, const kernel_profile& profile, const tuning& settings,
@@ -118,12 +104,12 @@ class allocator_core {
   std::array<route, 32> routes_{};
   /// A margin that is never remembered.
   static constexpr std::uint8_t no_margin = 31;
-  unsigned hot_cpus_ = 0;    ///< CPUs that may take the short way: all, or none if attended
-  unsigned first_mark_ = 0;  ///< the bit of a margin's number for the mark that is tested first
-  hot_source find_source(const context& ctx, unsigned order, gfp flags);
-  frame_index allocate_hot(context& ctx, hot_source from, unsigned order, gfp flags);
-  hot_target find_target(const context& ctx, std::uint64_t block, unsigned order);
-  void free_hot(context& ctx, const hot_target& to, unsigned order);
+  unsigned hot_cpus_ = 0;  ///< CPUs that may take the short way: all, or none if attended
+  frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
+  bool free_hot(context& ctx, std::uint64_t block, unsigned order);
+  // What the short way is told of a zone and a page set, to be derived again after a change.
+  void derive_trim(const zone& z, per_cpu_pages& pcp) const;
+  void set_below_high(zone& z, bool below) const;
 
   // Requests: A1, A2, A4, A14. allocate.cpp
   frame_index allocate(context& ctx, const request& wanted);
@@ -154,7 +140,9 @@ class allocator_core {
   // Free lists: free_lists.hpp.
   void insert(actor& a, frame_index frame, unsigned order, migratetype type, list_end end);
   void remove(actor& a, frame_index frame, unsigned order);
-  [[nodiscard]] frame_index first_block(const zone& z, unsigned order, migratetype type) const;
+  [[nodiscard]] frame_index first_block(zone& z, unsigned order, migratetype type);
+  frame_index take_first(actor& a, unsigned order, migratetype type);
+  void make_room(zone& z, unsigned order, migratetype type);
 
   // The buddy system: A7, A11. buddy.cpp
   frame_index take_smallest(actor& a, unsigned order, migratetype type);
@@ -167,7 +155,9 @@ class allocator_core {
   // Lagging counters: A13. counters.hpp
   void change_free(actor& a, std::int64_t pages);
   void change_cma(actor& a, std::int64_t pages);
+  void change_free(actor& a, std::int64_t pages, std::uint64_t times);
   void count_block(actor& a, std::int64_t pages, migratetype type);
+  void count_special(actor& a, std::int64_t pages, migratetype type);
 
   // Choosing a block within a zone: A6, B5. fallback.cpp
   frame_index take_from(actor& a, unsigned order, migratetype type);
@@ -198,15 +188,15 @@ class allocator_core {
   void refill(actor& a, const request& wanted, attempt how, page_ring& ring);
   void refill_by_run(actor& a, const request& wanted, page_ring& ring, std::uint32_t& blocks);
   [[nodiscard]] std::uint32_t refill_size(actor& a, unsigned order);
-  void free_to_pcp(context& ctx, zone& z, per_cpu_pages& pcp, packed_page page, unsigned order,
-                   unsigned list);
-  bool note_free(per_cpu_pages& pcp, unsigned order) const;
-  void trim(context& ctx, zone& z, unsigned list, bool free_high);
+  void free_to_pcp(actor& a, packed_page page, unsigned order, unsigned list);
+  [[nodiscard]] bool is_free_high(const per_cpu_pages& pcp, unsigned order,
+                                  std::uint32_t count) const;
+  void note_free(per_cpu_pages& pcp, unsigned order) const;
   void trim_to_fixed_high(actor& a, unsigned list, bool free_high);
   void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
   std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
-  void prefetch_for_free(const page_ring& ring, unsigned order) const;
+  void prefetch_for_free(const page_ring& ring, unsigned order);
 
   // High-order atomic reserve: A12, B9. highatomic.cpp
   void reserve_highatomic(actor& a, frame_index frame, unsigned order);

@@ -93,7 +93,7 @@ std::unique_ptr<allocator_core> boot(const page_allocator_config& config) {
   for (const auto& extent : extents) states.push_back({.extent = extent});
   tune(states, config.cpus, config.settings, config.profile);
   auto core = std::make_unique<allocator_core>(config.memory, config.profile, config.settings,
-                                               config.cpus, zones_of(states));
+                                               config.cpus, zones_of(states, config.profile));
   core->cma_areas_ = areas;
 
   context boot_cpu;

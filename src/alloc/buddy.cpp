@@ -5,6 +5,7 @@
 
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
+#include "alloc/merging.hpp"
 
 namespace memsim::detail {
 
@@ -25,8 +26,7 @@ void allocator_core::split(actor& a, frame_index frame, unsigned from, unsigned 
 frame_index allocator_core::take_smallest(actor& a, unsigned order, migratetype type) {
   const unsigned found = lowest_order_with(a.z, order, type);
   if (found == page_orders) return no_frame;
-  const frame_index frame = first_block(a.z, found, type);
-  remove(a, frame, found);
+  const frame_index frame = take_first(a, found, type);
   split(a, frame, found, order, type);
   return frame;
 }
@@ -38,8 +38,7 @@ frame_index allocator_core::take_smallest(actor& a, unsigned order, migratetype 
 block_run allocator_core::take_run(actor& a, unsigned order, migratetype type, std::uint32_t most) {
   const unsigned found = lowest_order_with(a.z, order, type);
   if (found == page_orders) return {};
-  const frame_index frame = first_block(a.z, found, type);
-  remove(a, frame, found);
+  const frame_index frame = take_first(a, found, type);
   if (found >= pageblock_order.value() && order < pageblock_order.value()) {
     frames_.touch(frame / block_frames);
     if (found > pageblock_order.value()) frames_.touch(frame / block_frames + 1);
@@ -65,34 +64,6 @@ void allocator_core::give_back(actor& a, frame_index frame, unsigned order, migr
   merge(a, frame, order, type);
 }
 
-// A11.2 and A11.3 below pageblock order, which is where nearly all merging is: the same as
-// merge_large() with the columns and the ledger at hand.
-void allocator_core::merge(actor& a, frame_index frame, unsigned order, migratetype type) {
-  frame_mark* const marks = frames_.marks();
-  frame_link* const links = frames_.links(0);
-  const unsigned first = order;
-  for (; order < pageblock_order.value(); ++order) {
-    const frame_index buddy = frame ^ (1u << order);
-    const frame_mark mark = marks[buddy];
-    if (!mark.is_free(order)) break;
-    unlink(links, buddy);
-    marks[buddy] = {};
-    auto& blocks = a.z.free_blocks[order][mark.list()];
-    if (--blocks == 0) a.z.free_orders[mark.list()] &= ~(1u << order);
-    frame &= buddy;
-  }
-  if (order > first) {
-    a.done.blocks_merged += order - first;
-    a.done.list_removals += order - first;
-  }
-  if (order >= pageblock_order.value()) return merge_large(a, frame, order, type);
-
-  // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
-  const frame_index uncle = (frame & ~(1u << order)) ^ (2u << order);
-  const bool may_merge_twice = frames_.mark(uncle, order + 1).is_free(order + 1);
-  insert(a, frame, order, type, may_merge_twice ? list_end::tail : list_end::head);
-}
-
 // A11.2 and A11.3 from pageblock order on, B8.
 void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, migratetype type) {
   for (; order < max_page_order.value(); ++order) {
@@ -108,6 +79,23 @@ void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, mi
     ++a.done.blocks_merged;
   }
   insert(a, frame, order, type, list_end::head);
+}
+
+// Drops the stale entries of a full list, or doubles it if few are.
+void allocator_core::make_room(zone& z, unsigned order, migratetype type) {
+  auto& list = z.lists[list_number(order, type)];
+  const std::uint32_t blocks = z.free_blocks[order][static_cast<unsigned>(type)];
+  if (blocks >= list.capacity() - list.capacity() / 4) return list.grow();
+  list.compact(
+      [&](free_list::position at, frame_index) {
+        constexpr free_list::position ahead = 16;
+        if (list.last() - at > ahead) {
+          __builtin_prefetch(&frames_.mark(list[at + ahead], order));
+          __builtin_prefetch(&frames_.place(list[at + ahead], order), 1);
+        }
+        return is_current(frames_, list, at, order, type);
+      },
+      [&](frame_index frame, free_list::position at) { frames_.place(frame, order) = at; });
 }
 
 }  // namespace memsim::detail

@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// Free lists: blocks of a zone by order and migratetype, linked through the frame table.
+/// The free lists of a zone and the marks of the blocks on them, always changed together.
 
 #include <bit>
 
@@ -12,42 +12,67 @@ namespace memsim::detail {
 
 inline constexpr unsigned lists_per_zone = page_orders * migratetypes;
 
-[[nodiscard]] inline frame_index list_head(const frame_table& frames, const zone& z, unsigned order,
-                                           migratetype type) {
-  return frames.head_of(z.first_list + order * migratetypes + static_cast<unsigned>(type), order);
+[[nodiscard]] constexpr unsigned list_number(unsigned order, migratetype type) {
+  return order * migratetypes + static_cast<unsigned>(type);
 }
 
-/// The frame that a list node stands for.
-[[nodiscard]] inline frame_index frame_of_node(frame_index node, unsigned order) {
-  return order < pageblock_order.value() ? node : node * static_cast<frame_index>(pageblock_frames);
+/// Whether the entry at a position stands for a block that is on that list now.
+[[nodiscard]] inline bool is_current(const frame_table& frames, const free_list& list,
+                                     free_list::position at, unsigned order, migratetype type) {
+  const auto frame = list[at];
+  return frames.mark(frame, order) == frame_mark::free(order, static_cast<unsigned>(type)) &&
+         frames.place(frame, order) == at;
+}
+
+/// Puts a block on a list of its zone that is not full. What is changed of the frame table is
+/// handed in, so that a loop can keep the columns in registers: a mark is a byte, and what stays
+/// behind references has to be read again after a byte was written.
+[[gnu::always_inline]] inline void enlist(zone& z, frame_mark& mark, std::uint32_t& place,
+                                          frame_index frame, unsigned order, unsigned type,
+                                          list_end end) {
+  auto& list = z.lists[order * migratetypes + type];
+  if (z.free_blocks[order][type]++ == 0) {
+    list.clear();
+    z.free_orders[type] |= 1u << order;
+  }
+  place = end == list_end::head ? list.push_front(frame) : list.push_back(frame);
+  mark = frame_mark::free(order, type);
+}
+
+/// Takes a free block off its list: its entry there goes stale.
+[[gnu::always_inline]] inline void delist(zone& z, frame_mark& mark, unsigned order) {
+  const unsigned type = mark.list();
+  mark = {};
+  if (--z.free_blocks[order][type] == 0) z.free_orders[type] &= ~(1u << order);
 }
 
 inline void allocator_core::insert(actor& a, frame_index frame, unsigned order, migratetype type,
                                    list_end end) {
-  auto* const links = frames_.links(order);
-  const frame_index head = list_head(frames_, a.z, order, type);
-  const frame_index after = end == list_end::head ? head : links[head].previous;
-  link_after(links, after, frame_table::node_of(frame, order));
-  frames_.mark(frame, order) = frame_mark::free(order, static_cast<unsigned>(type));
-  ++a.z.free_blocks[order][static_cast<unsigned>(type)];
-  a.z.free_orders[static_cast<unsigned>(type)] |= 1u << order;
+  if (a.z.lists[list_number(order, type)].full()) [[unlikely]]
+    make_room(a.z, order, type);
+  enlist(a.z, frames_.mark(frame, order), frames_.place(frame, order), frame, order,
+         static_cast<unsigned>(type), end);
   ++a.done.list_insertions;
 }
 
 inline void allocator_core::remove(actor& a, frame_index frame, unsigned order) {
-  auto& mark = frames_.mark(frame, order);
-  const unsigned type = mark.list();
-  unlink(frames_.links(order), frame_table::node_of(frame, order));
-  mark = {};
-  if (--a.z.free_blocks[order][type] == 0) a.z.free_orders[type] &= ~(1u << order);
+  delist(a.z, frames_.mark(frame, order), order);
   ++a.done.list_removals;
 }
 
-/// The head of a list that is not empty.
-inline frame_index allocator_core::first_block(const zone& z, unsigned order,
-                                               migratetype type) const {
-  const auto head = list_head(frames_, z, order, type);
-  return frame_of_node(frames_.links(order)[head].next, order);
+/// The head of a list that is not empty; entries before it are dropped.
+inline frame_index allocator_core::first_block(zone& z, unsigned order, migratetype type) {
+  auto& list = z.lists[list_number(order, type)];
+  while (!is_current(frames_, list, list.first(), order, type)) list.pop_front();
+  return list[list.first()];
+}
+
+/// Takes the head of a list that is not empty.
+inline frame_index allocator_core::take_first(actor& a, unsigned order, migratetype type) {
+  const frame_index frame = first_block(a.z, order, type);
+  a.z.lists[list_number(order, type)].pop_front();
+  remove(a, frame, order);
+  return frame;
 }
 
 /// The lowest order from `order` up that has a block of the type, or page_orders.

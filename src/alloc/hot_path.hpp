@@ -22,6 +22,8 @@ namespace memsim::detail {
 /// Orders that make a page set give everything back when many of them are freed.
 [[nodiscard]] constexpr bool is_high_order(unsigned order) { return order - 1 < costly_order; }
 
+/// The upper limit wins where the limits cross, as they do when min_free_kbytes is set high
+/// (modelling assumption).
 [[nodiscard]] constexpr std::uint32_t clamped(std::uint32_t value, std::uint32_t low,
                                               std::uint32_t high) {
   return std::min(std::max(value, low), high);
@@ -39,38 +41,32 @@ inline constexpr auto pcp_list_table = [] {
   return table;
 }();
 
-/// The page set that has a block at hand for the request, by A1 to A5; none if it takes more than
-/// that to tell. Nothing has changed yet.
-[[gnu::always_inline]] inline hot_source allocator_core::find_source(const context& ctx,
-                                                                     unsigned order, gfp flags) {
+/// Takes a block of the request's own type off its per-CPU list, by A1 to A5; no_frame if it takes
+/// more than that to tell.
+[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx, unsigned order,
+                                                                       gfp flags) {
   const route& way = routes_[flags.bits() % routes_.size()];
   const unsigned cpu = ctx.cpu.value();
-  if (order >= page_orders || cpu >= hot_cpus_) return {};
+  if (order >= page_orders || cpu >= hot_cpus_) return no_frame;
 
   zone& z = zones_[way.zone];
-  const unsigned entry = way.margin | (z.below_high ? 0u : first_mark_);
-  if ((z.margins.suffices_for_page >> entry & 1) == 0) return {};
+  const unsigned entry = way.margin | z.first_mark;
+  if ((z.margins.suffices_for_page >> entry & 1) == 0) return no_frame;
   if (order != 0) {
-    if (z.margins.margin[entry] < std::int64_t{1} << order) return {};
-    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return {};
+    if (z.margins.margin[entry] < std::int64_t{1} << order) return no_frame;
+    if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return no_frame;
   }
   const unsigned list = order == 0 ? way.type : pcp_list_table[order][way.type];
-  if (order != 0 && list == pcp_lists) return {};
+  if (order != 0 && list == pcp_lists) return no_frame;
   auto& pcp = z.cpus[cpu];
-  auto& ring = pcp.lists[list];
-  if (ring.empty()) return {};
-  return {&pcp, &ring};
-}
+  auto& blocks = pcp.lists[list];
+  if (blocks.empty()) return no_frame;
 
-/// Takes the block that find_source() found.
-[[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx,
-                                                                       hot_source from,
-                                                                       unsigned order, gfp flags) {
   // A5.1, B4; the profile that does not use one of them keeps it at zero.
-  from.pcp->free_factor >>= 1;
-  from.pcp->free_count >>= 1;
-  from.pcp->count -= 1u << order;
-  const frame_index frame = from.ring->pop_front().frame();
+  pcp.free_factor >>= 1;
+  pcp.free_count >>= 1;
+  pcp.count -= 1u << order;
+  const frame_index frame = blocks.pop_front().frame();
   if (order == 0) {
     frames_.hand_out_page(frame);
   } else {
@@ -81,72 +77,54 @@ inline constexpr auto pcp_list_table = [] {
   return frame;
 }
 
-/// What a page set notes of a free (A10.2, B6); whether everything must be given back
-/// ("free-high").
-[[gnu::always_inline]] inline bool allocator_core::note_free(per_cpu_pages& pcp,
+/// Whether a free that brings the page set to `count` pages makes it give everything back
+/// ("free-high"; A10.2, B6).
+[[gnu::always_inline]] inline bool allocator_core::is_free_high(const per_cpu_pages& pcp,
+                                                                unsigned order,
+                                                                std::uint32_t count) const {
+  if (!is_high_order(order)) return false;
+  if (profile_.pcp == pcp_rule::fixed_high) return pcp.free_factor > 0;
+  return pcp.free_count >= pcp.batch && pcp.previous_free_high_order &&
+         (!pcp.free_high_batch || count >= pcp.batch);
+}
+
+/// What a page set notes of a free (B6); the profile that notes nothing has a limit of zero.
+[[gnu::always_inline]] inline void allocator_core::note_free(per_cpu_pages& pcp,
                                                              unsigned order) const {
-  const bool high_order = is_high_order(order);
-  if (profile_.pcp == pcp_rule::fixed_high) return high_order && pcp.free_factor > 0;
-
   pcp.alloc_factor >>= 1;
-  const bool free_high = high_order && pcp.free_count >= pcp.batch &&
-                         pcp.previous_free_high_order &&
-                         (!pcp.free_high_batch || pcp.count >= pcp.batch);
-  pcp.previous_free_high_order = high_order;
-  if (pcp.free_count < pcp.largest_batch) pcp.free_count += 1u << order;
-  if (pcp.high - pcp.high_min > pcp.high_max - pcp.high_min) [[unlikely]] {
-    pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
-  }
-  return free_high;
+  pcp.previous_free_high_order = is_high_order(order) && pcp.free_count_limit != 0;
+  if (pcp.free_count < pcp.free_count_limit) pcp.free_count += 1u << order;
 }
 
-/// A10.1 to A10.3, B6: to the head of a per-CPU list that has a slot left, and more than that only
-/// beyond the limit.
-[[gnu::always_inline]] inline void allocator_core::free_to_pcp(context& ctx, zone& z,
-                                                               per_cpu_pages& pcp, packed_page page,
-                                                               unsigned order, unsigned list) {
-  pcp.lists[list].push_front_unchecked(page);
-  pcp.count += 1u << order;
-  const bool free_high = note_free(pcp, order);
-  if (pcp.count >= pcp.high || free_high || z.reclaim_active || z.below_high) [[unlikely]] {
-    return trim(ctx, z, list, free_high);
-  }
-}
-
-/// The page set that a block in use can be freed to the short way; no zone if it can't. Nothing has
-/// changed yet.
-[[gnu::always_inline]] inline hot_target allocator_core::find_target(const context& ctx,
-                                                                     std::uint64_t block,
-                                                                     unsigned order) {
+/// Puts a block in use at the head of its per-CPU list, by A10.1 to A10.3 and B6; false, and
+/// nothing changed, if it takes more than that.
+[[gnu::always_inline]] inline bool allocator_core::free_hot(context& ctx, std::uint64_t block,
+                                                            unsigned order) {
   const unsigned cpu = ctx.cpu.value();
-  if (order >= page_orders || cpu >= hot_cpus_ || block >= frames_.end().value()) return {};
+  if (order >= page_orders || cpu >= hot_cpus_ || block >= frames_.end().value()) return false;
   const auto frame = static_cast<frame_index>(block);
   const auto type = block_type(frame);
-  const unsigned list = order == 0 && is_mergeable(type)
-                            ? static_cast<unsigned>(type)
-                            : pcp_list_table[order][static_cast<unsigned>(type)];
-  if (list == pcp_lists) return {};
-  if (order == 0 ? !frames_.is_page_out(frame)
-                 : frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) {
-    return {};
-  }
-  zone& z = zone_of(frame);
-  auto& pcp = z.cpus[cpu];
-  if (pcp.lists[list].full()) return {};
-  return {&z, &pcp, {frame, type}, list};
-}
+  if (!is_mergeable(type)) return false;
+  const unsigned list =
+      order == 0 ? static_cast<unsigned>(type) : pcp_list_table[order][static_cast<unsigned>(type)];
+  if (list == pcp_lists) return false;
 
-/// Frees a block to the page set that find_target() found.
-[[gnu::always_inline]] inline void allocator_core::free_hot(context& ctx, const hot_target& to,
-                                                            unsigned order) {
-  const frame_index frame = to.page.frame();
+  auto& pcp = zone_of(frame).cpus[cpu];
+  auto& blocks = pcp.lists[list];
+  const std::uint32_t count = pcp.count + (1u << order);
+  if (count >= pcp.trim_at || blocks.full() || is_free_high(pcp, order, count)) return false;
+
   if (order == 0) {
-    frames_.take_back_page(frame);
+    if (!frames_.take_back_page_if_out(frame)) return false;
   } else {
+    if (frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) return false;
     frames_.mark(frame, order) = frame_mark::per_cpu(order);
   }
+  blocks.push_front({frame, type});
+  pcp.count = count;
+  note_free(pcp, order);
   ++counts_.frees[order];
-  return free_to_pcp(ctx, *to.z, *to.pcp, to.page, order, to.list);
+  return true;
 }
 
 // Few zones, and most frames are in the highest.

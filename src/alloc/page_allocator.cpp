@@ -127,18 +127,18 @@ page_allocator::~page_allocator() = default;
 // Single pages, which most requests are for, have the short way compiled for them alone.
 std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp flags) {
   if (size != order{0}) return alloc_larger(ctx, size, flags);
-  const auto source = core_->find_source(ctx, 0, flags);
-  if (source.pcp == nullptr) [[unlikely]]
+  const auto frame = core_->allocate_hot(ctx, 0, flags);
+  if (frame == detail::no_frame) [[unlikely]]
     return alloc_by_rules(ctx, size, flags);
-  return pfn{core_->allocate_hot(ctx, source, 0, flags)};
+  return pfn{frame};
 }
 
 [[gnu::noinline]] std::expected<pfn, error> page_allocator::alloc_larger(context& ctx, order size,
                                                                          gfp flags) {
-  const auto source = core_->find_source(ctx, size.value(), flags);
-  if (source.pcp == nullptr) [[unlikely]]
+  const auto frame = core_->allocate_hot(ctx, size.value(), flags);
+  if (frame == detail::no_frame) [[unlikely]]
     return alloc_by_rules(ctx, size, flags);
-  return pfn{core_->allocate_hot(ctx, source, size.value(), flags)};
+  return pfn{frame};
 }
 
 std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
@@ -168,17 +168,13 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
 
 void page_allocator::free(context& ctx, pfn block, order size) {
   if (size != order{0}) return free_larger(ctx, block, size);
-  const auto target = core_->find_target(ctx, block.value(), 0);
-  if (target.z == nullptr) [[unlikely]]
+  if (!core_->free_hot(ctx, block.value(), 0)) [[unlikely]]
     return free_by_rules(ctx, block, size);
-  return core_->free_hot(ctx, target, 0);
 }
 
 [[gnu::noinline]] void page_allocator::free_larger(context& ctx, pfn block, order size) {
-  const auto target = core_->find_target(ctx, block.value(), size.value());
-  if (target.z == nullptr) [[unlikely]]
+  if (!core_->free_hot(ctx, block.value(), size.value())) [[unlikely]]
     return free_by_rules(ctx, block, size);
-  return core_->free_hot(ctx, target, size.value());
 }
 
 void page_allocator::free_by_rules(context& ctx, pfn block, order size) {

@@ -5,6 +5,7 @@
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
 #include "alloc/hot_path.hpp"
+#include "alloc/merging.hpp"
 
 namespace memsim::detail {
 namespace {
@@ -28,6 +29,7 @@ frame_index allocator_core::allocate_from_pcp(actor& a, const request& wanted, a
   auto& ring = pcp.lists[list];
   if (ring.empty()) {
     refill(a, wanted, how, ring);
+    derive_trim(a.z, pcp);
     if (ring.empty()) return no_frame;
   }
   pcp.count -= 1u << wanted.order;
@@ -53,6 +55,7 @@ void allocator_core::refill(actor& a, const request& wanted, attempt how, page_r
     if (!block) break;
     --blocks;
     frames_.mark(block.frame, wanted.order) = frame_mark::per_cpu(wanted.order);
+    ring.reserve_more(1);
     ring.push_back({block.frame, block.type});
     a.pcp.count += size;
     if (counts_at_once && block.type == migratetype::cma) change_cma(a, -std::int64_t{size});
@@ -67,11 +70,16 @@ void allocator_core::refill_by_run(actor& a, const request& wanted, page_ring& r
   while (blocks > 0) {
     const auto run = take_run(a, wanted.order, wanted.type, blocks);
     if (run.count == 0) return;
-    for (std::uint32_t i = 0; i < run.count; ++i) {
-      const frame_index frame = run.first + i * size;
-      frames_.mark(frame, wanted.order) = frame_mark::per_cpu(wanted.order);
+    ring.reserve_more(run.count);
+    const frame_index end = run.first + run.count * size;
+    for (frame_index frame = run.first; frame != end; frame += size) {
       ring.push_back({frame, wanted.type});
-      if (profile_.counters == counter_rule::per_block) change_free(a, -std::int64_t{size});
+    }
+    for (frame_index frame = run.first; frame != end; frame += size) {
+      frames_.mark(frame, wanted.order) = frame_mark::per_cpu(wanted.order);
+    }
+    if (profile_.counters == counter_rule::per_block) {
+      change_free(a, -std::int64_t{size}, run.count);
     }
     a.pcp.count += run.count * size;
     blocks -= run.count;
@@ -100,16 +108,13 @@ std::uint32_t allocator_core::refill_size(actor& a, unsigned order) {
 
 // A10, B6.
 void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
-  zone& z = zone_of(frame);
+  auto a = act(ctx, zone_of(frame));
   const auto type = block_type(frame);
   const unsigned list = pcp_list_of(order, is_mergeable(type) ? type : migratetype::movable);
   if (list != pcp_lists) {
     frames_.end_allocation(frame, order, frame_mark::per_cpu(order));
-    auto& pcp = z.cpus[ctx.cpu.value()];
-    pcp.lists[list].reserve_slot();
-    return free_to_pcp(ctx, z, pcp, {frame, type}, order, list);
+    return free_to_pcp(a, {frame, type}, order, list);
   }
-  auto a = act(ctx, z);
   frames_.end_allocation(frame, order, {});
   ++a.done.zone_lock_acquisitions;
   if (order > pageblock_order.value() && profile_.frees_by_pageblock == rule::on) {
@@ -121,13 +126,20 @@ void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
   }
 }
 
-void allocator_core::trim(context& ctx, zone& z, unsigned list, bool free_high) {
-  auto a = act(ctx, z);
+// A10.1 and A10.2.
+void allocator_core::free_to_pcp(actor& a, packed_page page, unsigned order, unsigned list) {
+  auto& blocks = a.pcp.lists[list];
+  blocks.reserve_more(1);
+  blocks.push_front(page);
+  a.pcp.count += 1u << order;
+  const bool free_high = is_free_high(a.pcp, order, a.pcp.count);
+  note_free(a.pcp, order);
   if (profile_.pcp == pcp_rule::fixed_high) {
     trim_to_fixed_high(a, list, free_high);
   } else {
     trim_to_adaptive_high(a, list, free_high);
   }
+  derive_trim(a.z, a.pcp);
 }
 
 // A10.3 and A10.4.
@@ -148,6 +160,7 @@ void allocator_core::trim_to_fixed_high(actor& a, unsigned list, bool free_high)
 // B6: the limit follows the load.
 void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_high) {
   auto& pcp = a.pcp;
+  pcp.high = clamped(pcp.high, pcp.high_min, pcp.high_max);
   const std::uint32_t freed_lately = std::max(pcp.free_count, pcp.batch);
   std::uint32_t limit = pcp.high;
   if (free_high) {
@@ -175,44 +188,20 @@ void allocator_core::trim_to_adaptive_high(actor& a, unsigned list, bool free_hi
   }
   if (a.z.below_high &&
       passes(profile_, a.z, {.highest = zone_type::movable}, {}, watermark::high)) {
-    a.z.below_high = false;
+    set_below_high(a.z, false);
   }
 }
 
-// Calls f with each block that a block, were it freed now, would merge with below pageblock order.
-template <class F>
-[[gnu::always_inline]] inline void for_each_merge(const frame_mark* marks, frame_index frame,
-                                                  unsigned order, F f) {
-  for (; order < pageblock_order.value(); ++order) {
-    const frame_index buddy = frame ^ (1u << order);
-    if (!marks[buddy].is_free(order)) return;
-    f(buddy);
-    frame &= buddy;
-  }
-}
-
-// Brings what a bulk free will touch into the cache, some blocks ahead: first the marks, then the
-// links of the blocks to merge with, then the links of their neighbours on the free lists. It reads
-// and changes nothing that a decision depends on. Inlined, because g++ takes a function that only
-// prefetches for one without effect and drops the call.
+// Brings what a bulk free will touch into the cache, some blocks ahead: the marks of the block and
+// of nearly all buddies, and the place of what it will merge into. Inlined, because g++ takes a
+// function that only prefetches for one without effect and drops the call.
 [[gnu::always_inline]] inline void allocator_core::prefetch_for_free(const page_ring& ring,
-                                                                     unsigned order) const {
-  constexpr std::uint32_t to_marks = 24;
-  constexpr std::uint32_t to_links = 14;
-  constexpr std::uint32_t to_neighbours = 6;
-  if (order >= pageblock_order.value() || ring.size() <= to_marks) return;
-  const auto* const marks = frames_.marks();
-  const auto* const links = frames_.links(order);
-  const auto ahead = [&](std::uint32_t n) { return ring[ring.size() - 1 - n].frame(); };
-
-  __builtin_prefetch(&marks[ahead(to_marks)], 1);
-  const frame_index next = ahead(to_links);
-  __builtin_prefetch(&links[next], 1);
-  for_each_merge(marks, next, order, [&](frame_index b) { __builtin_prefetch(&links[b], 1); });
-  for_each_merge(marks, ahead(to_neighbours), order, [&](frame_index buddy) {
-    __builtin_prefetch(&links[links[buddy].next], 1);
-    __builtin_prefetch(&links[links[buddy].previous], 1);
-  });
+                                                                     unsigned order) {
+  constexpr std::uint32_t ahead = 16;
+  if (ring.size() <= ahead) return;
+  const frame_index frame = ring[ring.last() - 1 - ahead].frame();
+  __builtin_prefetch(&frames_.mark(frame, order), 1);
+  __builtin_prefetch(&frames_.place(frame, order), 1);
 }
 
 // A10.5, B7: from the tails, list after list, beginning with the one just used.
@@ -235,17 +224,21 @@ void allocator_core::bulk_free(actor& a, std::uint32_t pages, unsigned list) {
 std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint32_t pages) {
   auto& ring = a.pcp.lists[list];
   const unsigned order = pcp_order_of(list);
+  const std::uint32_t size = 1u << order;
+  const std::uint32_t blocks = std::min((pages + size - 1) / size, ring.size());
   const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on;
-  std::uint32_t freed = 0;
-  for (; freed < pages && !ring.empty(); freed += 1u << order) {
+  for (std::uint32_t i = 0; i < blocks; ++i) {
     prefetch_for_free(ring, order);
     const auto page = ring.pop_back();
     const auto frame = page.frame();
+    const auto type = by_noted_type ? page.type() : block_type(frame);
+    if (!is_mergeable(type)) count_special(a, size, type);
     frames_.mark(frame, order) = {};
-    give_back(a, frame, order, by_noted_type ? page.type() : block_type(frame));
+    merge(a, frame, order, type);
   }
-  a.pcp.count -= freed;
-  return freed;
+  change_free(a, size, blocks);
+  a.pcp.count -= blocks * size;
+  return blocks * size;
 }
 
 // A10, drain.

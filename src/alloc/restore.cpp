@@ -59,7 +59,6 @@ check check_pcp(const zone_state& z, const pcp_state& pcp, std::size_t cpu) {
   if (pcp.batch > most || pcp.high > most || pcp.high_max > most || pcp.free_count > most) {
     return wrong("a per-CPU limit is absurdly large");
   }
-  if (pcp.high_min > pcp.high_max) return wrong("high_min is above high_max");
   constexpr unsigned most_doublings = 8;
   if (pcp.free_factor > most_doublings || pcp.alloc_factor > most_doublings) {
     return wrong("a batch factor is above 8");
@@ -218,19 +217,22 @@ memory_map map_of(const allocator_state& state) {
   return memory_map{std::move(regions)};
 }
 
-per_cpu_pages page_set_of(const pcp_state& state) {
+// What the profile keeps no account of is left at zero.
+per_cpu_pages page_set_of(const pcp_state& state, const kernel_profile& profile) {
+  const bool adaptive = profile.pcp == pcp_rule::adaptive_high;
   per_cpu_pages pcp{.count = state.count,
                     .high = state.high,
                     .batch = state.batch,
-                    .free_factor = state.free_factor,
+                    .free_factor = adaptive ? 0 : state.free_factor,
                     .high_min = state.high_min,
                     .high_max = state.high_max,
-                    .alloc_factor = state.alloc_factor,
-                    .free_count = state.free_count,
-                    .previous_free_high_order = state.previous_free_high_order,
+                    .alloc_factor = adaptive ? state.alloc_factor : 0,
+                    .free_count = adaptive ? state.free_count : 0,
+                    .previous_free_high_order = adaptive && state.previous_free_high_order,
                     .free_high_batch = state.free_high_batch,
                     .pending = state.pending};
   for (unsigned list = 0; list < pcp_lists; ++list) {
+    pcp.lists[list].reserve_more(static_cast<std::uint32_t>(state.lists[list].size()));
     for (const auto& entry : state.lists[list]) {
       pcp.lists[list].push_back({static_cast<frame_index>(entry.block.value()), entry.type});
     }
@@ -281,7 +283,7 @@ void fill_zone(allocator_core& core, zone& z, const zone_state& state) {
 
 }  // namespace
 
-std::vector<zone> zones_of(const std::vector<zone_state>& states) {
+std::vector<zone> zones_of(const std::vector<zone_state>& states, const kernel_profile& profile) {
   std::vector<zone> zones;
   for (const auto& state : states) {
     zone z{.extent = state.extent,
@@ -295,8 +297,7 @@ std::vector<zone> zones_of(const std::vector<zone_state>& states) {
            .boosted = state.boosted,
            .reclaim_active = state.reclaim_active,
            .below_high = state.below_high};
-    for (const auto& pcp : state.cpus) z.cpus.push_back(page_set_of(pcp));
-    z.first_list = static_cast<std::uint32_t>(zones.size()) * lists_per_zone;
+    for (const auto& pcp : state.cpus) z.cpus.push_back(page_set_of(pcp, profile));
     zones.push_back(std::move(z));
   }
   return zones;
@@ -309,7 +310,7 @@ std::expected<std::unique_ptr<allocator_core>, error> restore(const allocator_st
   if (auto ok = check_state(state); !ok) return std::unexpected{ok.error()};
   const auto cpus = static_cast<unsigned>(state.zones.front().cpus.size());
   auto core = std::make_unique<allocator_core>(map_of(state), profile, settings, cpus,
-                                               zones_of(state.zones));
+                                               zones_of(state.zones, profile));
   core->cma_areas_ = state.cma_areas;
   for (std::size_t i = 0; i < state.zones.size(); ++i) {
     fill_zone(*core, core->zones_[i], state.zones[i]);

@@ -70,8 +70,8 @@ pcp_state pcp_state_of(const per_cpu_pages& pcp) {
                   .free_high_batch = pcp.free_high_batch,
                   .pending = pcp.pending};
   for (unsigned list = 0; list < pcp_lists; ++list) {
-    for (std::uint32_t i = 0; i < pcp.lists[list].size(); ++i) {
-      const auto page = pcp.lists[list][i];
+    for (auto at = pcp.lists[list].first(); at != pcp.lists[list].last(); ++at) {
+      const auto page = pcp.lists[list][at];
       state.lists[list].push_back({pfn{page.frame()}, page.type()});
     }
   }
@@ -112,10 +112,9 @@ zone_state zone_state_of(const allocator_core& core, const zone& z) {
 std::vector<pfn> list_blocks(const allocator_core& core, const zone& z, unsigned order,
                              migratetype type) {
   std::vector<pfn> blocks;
-  const auto* const links = core.frames_.links(order);
-  const auto head = list_head(core.frames_, z, order, type);
-  for (auto node = links[head].next; node != head; node = links[node].next) {
-    blocks.push_back(pfn{frame_of_node(node, order)});
+  const auto& list = z.lists[list_number(order, type)];
+  for (auto at = list.first(); at != list.last(); ++at) {
+    if (is_current(core.frames_, list, at, order, type)) blocks.push_back(pfn{list[at]});
   }
   return blocks;
 }
@@ -172,9 +171,9 @@ digest digest_of(const allocator_core& core) {
       add(pcp.pending.cma);
       for (const auto& list : pcp.lists) {
         add(list.size());
-        for (std::uint32_t i = 0; i < list.size(); ++i) {
-          add(list[i].frame());
-          if (core.profile_.pcp_notes_migratetype == rule::on) add(list[i].type());
+        for (auto at = list.first(); at != list.last(); ++at) {
+          add(list[at].frame());
+          if (core.profile_.pcp_notes_migratetype == rule::on) add(list[at].type());
         }
       }
     }

@@ -17,7 +17,8 @@ namespace memsim::detail {
     const allocator_state& state, const kernel_profile& profile, const tuning& settings);
 
 /// Zones with their scalars and page sets, but no block on any free list yet.
-[[nodiscard]] std::vector<zone> zones_of(const std::vector<zone_state>& states);
+[[nodiscard]] std::vector<zone> zones_of(const std::vector<zone_state>& states,
+                                         const kernel_profile& profile);
 
 [[nodiscard]] allocator_state state_of(const allocator_core& core);
 [[nodiscard]] digest digest_of(const allocator_core& core);

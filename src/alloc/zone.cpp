@@ -20,28 +20,4 @@ std::uint64_t zone::free_blocks_of(order size) const {
   return std::accumulate(by_type.begin(), by_type.end(), std::uint64_t{0});
 }
 
-namespace detail {
-
-page_ring::page_ring(const page_ring& other)
-    : slots_{other.copy_of_slots(other.mask_ + 1)}, mask_{other.mask_}, size_{other.size_} {}
-
-page_ring& page_ring::operator=(const page_ring& other) {
-  if (this != &other) *this = page_ring{other};
-  return *this;
-}
-
-std::unique_ptr<packed_page[]> page_ring::copy_of_slots(std::uint32_t capacity) const {
-  auto slots = std::make_unique<packed_page[]>(capacity);
-  for (std::uint32_t i = 0; i < size_; ++i) slots[i] = (*this)[i];
-  return slots;
-}
-
-void page_ring::grow() {
-  const std::uint32_t capacity = 2 * (mask_ + 1);
-  slots_ = copy_of_slots(capacity);
-  mask_ = capacity - 1;
-  head_ = 0;
-}
-
-}  // namespace detail
 }  // namespace memsim

@@ -29,12 +29,6 @@ void copy_range(const detail::lazy_array<T>& from, detail::lazy_array<T>& to, st
   std::copy_n(from.data() + first, count, to.data() + first);
 }
 
-// A list whose head points at itself is empty.
-void close_rings(detail::lazy_array<detail::frame_link>& links, frame_table::node first,
-                 unsigned lists) {
-  for (unsigned i = 0; i < lists; ++i) links[first + i] = {first + i, first + i};
-}
-
 }  // namespace
 
 std::string to_text(frame_use use) {
@@ -42,33 +36,26 @@ std::string to_text(frame_use use) {
   return names[static_cast<unsigned>(use)];
 }
 
-frame_table::frame_table(pfn end, unsigned lists)
+frame_table::frame_table(pfn end)
     : frames_{checked_end(end)},
       blocks_{whole_blocks(end)},
-      lists_{lists},
       marks_{blocks_ * pageblock_frames},
       pages_out_{blocks_ * pageblock_frames / 64},
-      links_{frames_ + lists},
+      places_{blocks_ * pageblock_frames},
       block_marks_{blocks_},
-      block_links_{blocks_ + lists},
-      block_tags_{blocks_} {
-  close_rings(links_, frames_, lists);
-  close_rings(block_links_, blocks_, lists);
-}
+      block_places_{blocks_},
+      block_tags_{blocks_} {}
 
-frame_table::frame_table(const frame_table& other) : frame_table{other.end(), other.lists_} {
+frame_table::frame_table(const frame_table& other) : frame_table{other.end()} {
   copy_range(other.block_marks_, block_marks_, 0, blocks_);
-  copy_range(other.block_links_, block_links_, 0, blocks_ + lists_);
+  copy_range(other.block_places_, block_places_, 0, blocks_);
   copy_range(other.block_tags_, block_tags_, 0, blocks_);
-  copy_range(other.links_, links_, frames_, lists_);
   for (node block = 0; block < blocks_; ++block) {
     if (!touched(block)) continue;
-    const node first = block * static_cast<node>(pageblock_frames);
-    if (first >= frames_) break;
-    const node count = std::min(static_cast<node>(pageblock_frames), frames_ - first);
-    copy_range(other.marks_, marks_, first, count);
+    const std::size_t first = block * pageblock_frames;
+    copy_range(other.marks_, marks_, first, pageblock_frames);
     copy_range(other.pages_out_, pages_out_, first / 64, pageblock_frames / 64);
-    copy_range(other.links_, links_, first, count);
+    copy_range(other.places_, places_, first, pageblock_frames);
   }
 }
 

@@ -239,7 +239,9 @@ void use_mixed_block(zone_state& z, std::uint32_t value, std::vector<memory_regi
   in_use.push_back({*block, 1024, region_kind::reserved});
 }
 
-void apply(const tweak& t, const machine& m, zone_state& z, std::vector<memory_region>& in_use) {
+void apply(const tweak& t, const machine& m, pcp_rule rule, zone_state& z,
+           std::vector<memory_region>& in_use) {
+  const bool adaptive = rule == pcp_rule::adaptive_high;
   auto& set = z.cpus[t.cpu % z.cpus.size()];
   const auto factor = std::min(t.value, m.batch_scale_max);
   switch (t.what) {
@@ -247,10 +249,10 @@ void apply(const tweak& t, const machine& m, zone_state& z, std::vector<memory_r
     case 1: set.batch = std::clamp(t.value, 1u, 63u); break;
     case 2: set.high_min = set.high_max = t.value; break;
     case 3: set.high_max = set.high_min + t.value; break;
-    case 4: set.free_factor = factor; break;
-    case 5: set.alloc_factor = factor; break;
-    case 6: set.free_count = t.value; break;
-    case 7: set.previous_free_high_order = true; break;
+    case 4: set.free_factor = adaptive ? 0 : factor; break;
+    case 5: set.alloc_factor = adaptive ? factor : 0; break;
+    case 6: set.free_count = adaptive ? t.value : 0; break;
+    case 7: set.previous_free_high_order = adaptive; break;
     case 8: set.free_high_batch = false; break;
     case 9: z.counter_threshold = t.value % 126; break;
     case 10: z.reclaim_active = true; break;
@@ -275,13 +277,12 @@ void apply(const tweak& t, const machine& m, zone_state& z, std::vector<memory_r
 beginning begin(const machine& m, const page_allocator_config& config,
                 const page_allocator& booted) {
   beginning result{.state = booted.state(), .in_use = {}};
-  for (auto& z : result.state.zones)
-    for (auto& c : z.cpus) c.high_min = std::min(c.high_min, c.high_max);  // TEMP
   for (const auto& region : config.memory.regions()) {
     if (region.kind == region_kind::reserved) result.in_use.push_back(region);
   }
   for (const auto& t : m.tweaks) {
-    apply(t, m, result.state.zones[t.zone % result.state.zones.size()], result.in_use);
+    auto& z = result.state.zones[t.zone % result.state.zones.size()];
+    apply(t, m, config.profile.pcp, z, result.in_use);
   }
   return result;
 }

@@ -78,7 +78,7 @@ void zone_model::free_per_cpu_6_12(page_set& set, unsigned list, unsigned order,
   const std::int64_t high_min = s.high_min;
   const std::int64_t high_max = s.high_max;
   const std::int64_t free_count = s.free_count;
-  const std::int64_t high = std::clamp<std::int64_t>(s.high, high_min, high_max);
+  const std::int64_t high = kernel_clamp(s.high, high_min, high_max);
   const auto set_high = [&](std::int64_t value) { s.high = static_cast<std::uint32_t>(value); };
   set_high(high);
   std::int64_t limit = 0;
@@ -96,7 +96,7 @@ void zone_model::free_per_cpu_6_12(page_set& set, unsigned list, unsigned order,
   } else {
     limit = high;
     if (count >= limit && high < free_count + batch) {
-      set_high(std::clamp(free_count + batch, high_min, high_max));
+      set_high(kernel_clamp(free_count + batch, high_min, high_max));
     }
   }
   if (count < limit) return;

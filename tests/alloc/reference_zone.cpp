@@ -215,7 +215,7 @@ std::int64_t zone_model::refill_blocks_6_1(const attempt& a, const pcp_state& se
 
 // B4
 std::int64_t zone_model::refill_blocks_6_12(const attempt& a, pcp_state& set) {
-  set.high = std::clamp(set.high, set.high_min, set.high_max);
+  set.high = static_cast<std::uint32_t>(kernel_clamp(set.high, set.high_min, set.high_max));
   std::int64_t high = set.high;
   const std::int64_t batch = set.batch;
   if (high < batch) return 1;

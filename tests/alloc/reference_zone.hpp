@@ -27,6 +27,12 @@ enum class kernel { v6_1, v6_12 };
 
 enum class watermark { min, low, high };
 
+/// The upper limit wins where the limits cross, as they do when min_free_kbytes is set high.
+constexpr std::int64_t kernel_clamp(std::int64_t value, std::int64_t low, std::int64_t high) {
+  const auto at_least = value < low ? low : value;
+  return at_least > high ? high : at_least;
+}
+
 /// One attempt of a request: what it wants, and what A1 lets it do.
 struct attempt {
   unsigned order = 0;

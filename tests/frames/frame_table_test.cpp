@@ -59,7 +59,7 @@ SCENARIO("a frame mark says what it was made of", "[frames][frame_table]") {
 SCENARIO("blocks of pageblock order and above have a column of their own",
          "[frames][frame_table]") {
   GIVEN("a table") {
-    frame_table table{pfn{4096}, 6};
+    frame_table table{pfn{4096}};
     WHEN("a block of order 10 begins at a frame") {
       table.mark(1024, 10) = frame_mark::free(10, 1);
       THEN("the frame has that mark, and no mark among the small blocks") {
@@ -101,7 +101,7 @@ SCENARIO("blocks of pageblock order and above have a column of their own",
 }
 
 SCENARIO("pageblock tags and the touched bit do not disturb each other", "[frames][frame_table]") {
-  frame_table table{pfn{4096}, 6};
+  frame_table table{pfn{4096}};
   for (unsigned tag = 0; tag < 8; ++tag) {
     table.set_tag(3, tag);
     CHECK(table.tag(3) == tag);
@@ -115,46 +115,36 @@ SCENARIO("pageblock tags and the touched bit do not disturb each other", "[frame
   CHECK(table.tag(2) == 0);
 }
 
-SCENARIO("the list heads close empty rings", "[frames][frame_table]") {
-  frame_table table{pfn{4096}, 3};
-  for (const unsigned o : {0u, 10u}) {
-    auto* links = table.links(o);
-    for (unsigned list = 0; list < table.lists(); ++list) {
-      const auto head = table.head_of(list, o);
-      CHECK(links[head].next == head);
-      CHECK(links[head].previous == head);
-    }
-    WHEN("blocks of order " + std::to_string(o) + " are linked and unlinked") {
-      const auto head = table.head_of(1, o);
-      const auto a = frame_table::node_of(0, o);
-      const auto b = frame_table::node_of(2048, o);
-      detail::link_after(links, head, a);
-      detail::link_after(links, head, b);
-      THEN("the ring holds them in order, and then no more") {
-        CHECK(links[head].next == b);
-        CHECK(links[b].next == a);
-        CHECK(links[a].next == head);
-        CHECK(links[head].previous == a);
-        detail::unlink(links, b);
-        CHECK(links[head].next == a);
-        CHECK(links[a].previous == head);
-        detail::unlink(links, a);
-        CHECK(links[head].next == head);
-        CHECK(links[head].previous == head);
-      }
-    }
-  }
+SCENARIO("places of blocks below pageblock order and above are apart", "[frames][frame_table]") {
+  frame_table table{pfn{4096}};
+  table.place(1024, 3) = 7;
+  table.place(1024, 9) = 8;
+  CHECK(table.place(1024, 10) == 8);
+  CHECK(table.place(1024, 0) == 7);
+  CHECK(table.places()[1024] == 7);
+  CHECK(table.place(1025, 0) == 0);
+}
+
+SCENARIO("a page that is out is taken back once", "[frames][frame_table]") {
+  frame_table table{pfn{4096}};
+  table.hand_out_page(65);
+  table.hand_out_page(66);
+  CHECK_FALSE(table.take_back_page_if_out(64));
+  CHECK(table.take_back_page_if_out(65));
+  CHECK_FALSE(table.take_back_page_if_out(65));
+  CHECK(table.is_page_out(66));
 }
 
 SCENARIO("copying a frame table copies what was touched, and forks", "[frames][frame_table]") {
-  GIVEN("a table with marks in a touched pageblock, a huge block, a tag and a list") {
-    frame_table table{pfn{4096}, 3};
+  GIVEN("a table with marks in a touched pageblock, a huge block, a tag and a place") {
+    frame_table table{pfn{4096}};
     table.mark(600, 2) = frame_mark::free(2, 1);
     table.touch(1);
     table.set_allocated(1023, 0);
     table.mark(1024, 10) = frame_mark::allocated(10);
     table.set_tag(5, 4);
-    detail::link_after(table.links(2), table.head_of(1, 2), 600);
+    table.place(600, 2) = 12;
+    table.place(1024, 10) = 13;
     // Written without touch(): whoever does that breaks the contract.
     table.mark(3000, 0) = frame_mark::allocated(0);
 
@@ -162,29 +152,28 @@ SCENARIO("copying a frame table copies what was touched, and forks", "[frames][f
       frame_table copy{table};
       THEN("the copy has what was touched") {
         CHECK(copy.end() == table.end());
-        CHECK(copy.lists() == 3);
         CHECK(copy.mark_at(pfn{600}) == frame_mark::free(2, 1));
         CHECK(copy.is_page_out(1023));
         CHECK(copy.mark_at(pfn{1024}) == frame_mark::allocated(10));
         CHECK(copy.tag(5) == 4);
         CHECK(copy.touched(1));
-        CHECK(copy.links(2)[copy.head_of(1, 2)].next == 600);
-        CHECK(copy.links(2)[600].previous == copy.head_of(1, 2));
+        CHECK(copy.place(600, 2) == 12);
+        CHECK(copy.place(1024, 10) == 13);
       }
       THEN("and nothing else") { CHECK(copy.mark_at(pfn{3000}) == frame_mark{}); }
       THEN("a change of one is none of the other") {
         copy.mark(600, 2) = frame_mark{};
         copy.take_back_page(1023);
-        detail::unlink(copy.links(2), 600);
+        copy.place(600, 2) = 1;
         table.set_tag(5, 1);
         CHECK(table.mark_at(pfn{600}) == frame_mark::free(2, 1));
         CHECK(table.is_page_out(1023));
-        CHECK(table.links(2)[table.head_of(1, 2)].next == 600);
+        CHECK(table.place(600, 2) == 12);
         CHECK(copy.tag(5) == 4);
       }
     }
     WHEN("it is assigned over another, of another size") {
-      frame_table other{pfn{100}, 1};
+      frame_table other{pfn{100}};
       other = table;
       THEN("that is a copy too") {
         CHECK(other.end() == pfn{4096});
@@ -204,7 +193,7 @@ SCENARIO("copying a frame table copies what was touched, and forks", "[frames][f
 }
 
 SCENARIO("a table whose end is no whole block can be copied", "[frames][frame_table]") {
-  frame_table table{pfn{1000}, 2};
+  frame_table table{pfn{1000}};
   table.touch(1);
   table.mark(999, 0) = frame_mark::allocated(0);
   CHECK(frame_table{table}.mark_at(pfn{999}) == frame_mark::allocated(0));
@@ -215,14 +204,14 @@ SCENARIO("a table whose end is no whole block can be copied", "[frames][frame_ta
 
 SCENARIO("an untouched terabyte costs next to nothing", "[frames][frame_table]") {
   const auto before = resident_pages();
-  frame_table table{pfn{(1_TiB).frames()}, 66};
+  frame_table table{pfn{(1_TiB).frames()}};
   table.mark(0, 10) = frame_mark::free(10, 1);
   table.set_tag(table.pageblocks() - 1, 1);
   CHECK(resident_pages() - before < (16_MiB).frames());
 }
 
 SCENARIO("a frame table refuses ends that it cannot number", "[frames][frame_table]") {
-  CHECK_THROWS_AS((frame_table{pfn{0}, 1}), usage_error);
-  CHECK_THROWS_WITH((frame_table{max_frame_end + 1, 1}),
+  CHECK_THROWS_AS((frame_table{pfn{0}}), usage_error);
+  CHECK_THROWS_WITH((frame_table{max_frame_end + 1}),
                     ContainsSubstring(fmt::to_string(max_frame_end.value())));
 }

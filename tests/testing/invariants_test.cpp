@@ -157,7 +157,7 @@ SCENARIO("damage is found and named", "[testing][invariants]") {
     CHECK(e.finds({"zone DMA32", name(small).c_str(), "list Unmovable", "type Movable"}));
     CHECK(e.finds({"counts", "order 3 on list Movable"}));
     e.frames.mark(huge, 10) = frame_mark::free(10, 0);
-    CHECK(e.finds({name(huge).c_str(), "expected a list head or a block of the same list"}));
+    CHECK(e.finds({name(huge).c_str(), "place of this free block of order 10"}));
   }
   WHEN("a pageblock changes its type and its free blocks stay where they are") {
     e.types[huge / 512 + 1] = migratetype::reclaimable;
@@ -186,24 +186,30 @@ SCENARIO("damage is found and named", "[testing][invariants]") {
     e.frames.mark(buddy, 3) = frame_mark::free(3, 1);
     CHECK(e.finds({"free buddy", "one block of order 4"}));
   }
-  WHEN("a link is torn") {
-    e.frames.links(3)[small].next = small;
-    CHECK(e.finds({name(small).c_str(), "does not name it"}));
+  WHEN("the place of a block is another block's") {
+    const auto& list = z.lists[10 * migratetypes + 1];
+    REQUIRE(list.size() > 1);
+    auto& place = e.frames.place(huge, 10);
+    place = place + 1 == list.last() ? place - 1 : place + 1;
+    CHECK(e.finds({name(huge).c_str(), "at the place of this free block of order 10"}));
   }
-  WHEN("a link leads nowhere") {
-    e.frames.links(3)[small].previous = ~0u;
-    CHECK(e.finds({name(small).c_str(), "node 4294967295"}));
+  WHEN("a block has a place beyond its list") {
+    e.frames.place(huge, 10) = z.lists[10 * migratetypes + 1].last();
+    CHECK(e.finds({"zone DMA32", name(huge).c_str(), "place of this free block of order 10"}));
   }
-  WHEN("a list has lost a block on the way") {
-    // The block is unlinked, and still linked to its neighbours.
-    detail::unlink(e.frames.links(10), huge / 512);
-    CHECK(e.finds({name(huge).c_str(), "does not name it"}));
+  WHEN("a list has lost its first block") {
+    auto& list = z.lists[10 * migratetypes + 1];
+    while (list.pop_front() != huge) {
+    }
+    CHECK(e.finds({"zone DMA32", name(huge).c_str(), "its list has"}));
   }
-  WHEN("a ring of blocks has no list head") {
-    const auto column = huge / 512;
-    detail::unlink(e.frames.links(10), column);
-    e.frames.links(10)[column] = {column, column};
-    CHECK(e.finds({"zone DMA32", "list of Movable blocks of order 10", "not one ring"}));
+  WHEN("a page set would be trimmed too late") {
+    ++z.cpus[0].trim_at;
+    CHECK(e.finds({"zone DMA32 CPU 0", "trimmed at"}));
+  }
+  WHEN("a page set would count too many frees") {
+    ++z.cpus[1].free_count_limit;
+    CHECK(e.finds({"zone DMA32 CPU 1", "limit of free_count"}));
   }
   WHEN("a counter of blocks is off") {
     ++z.free_blocks[5][2];
@@ -264,9 +270,10 @@ SCENARIO("damage is found and named", "[testing][invariants]") {
   const auto used =
       std::ranges::find_if(z.cpus[0].lists, [](const auto& list) { return !list.empty(); });
   REQUIRE(used != z.cpus[0].lists.end());
-  const auto page = (*used)[0];
+  const auto page = (*used)[used->first()];
   const auto list = static_cast<unsigned>(used - z.cpus[0].lists.begin());
   WHEN("a block is on two per-CPU lists") {
+    z.cpus[1].lists[list].reserve_more(1);
     z.cpus[1].lists[list].push_back(page);
     CHECK(e.finds({"zone DMA32", name(page.frame()).c_str(), "twice"}));
   }
@@ -279,6 +286,7 @@ SCENARIO("damage is found and named", "[testing][invariants]") {
     CHECK(e.finds({"zone DMA32", "marked per-CPU"}));
   }
   WHEN("a per-CPU list holds a frame of another zone") {
+    used->reserve_more(1);
     used->push_back({1, page.type()});
     CHECK(e.finds({"frame 1 on per-CPU list", "not in the zone"}));
   }

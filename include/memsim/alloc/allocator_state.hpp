@@ -34,7 +34,9 @@ struct allocated_block {
   friend bool operator==(const allocated_block&, const allocated_block&) = default;
 };
 
-/// One CPU's page set of a zone; the fields are those of per_cpu_pages.
+/// One CPU's page set of a zone; the fields are those of per_cpu_pages. Restored under a profile
+/// that keeps no account of one (free_factor, or alloc_factor, free_count and
+/// previous_free_high_order), that one is forgotten.
 struct pcp_state {
   std::uint32_t count = 0;
   std::uint32_t high = 0;

@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
+#include <memsim/alloc/free_list.hpp>
 #include <memsim/alloc/migratetype.hpp>
-#include <memsim/alloc/page_ring.hpp>
+#include <memsim/alloc/packed_page.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/zones.hpp>
 
@@ -46,10 +47,9 @@ struct pending_counters {
 
 /// One CPU's pages of one zone: blocks set aside so that most requests need no lock.
 struct alignas(512) per_cpu_pages {
-  std::uint32_t count = 0;          ///< pages on all lists
-  std::uint32_t high = 0;           ///< pages above which some are given back
-  std::uint32_t batch = 0;          ///< pages moved at a time
-  std::uint32_t largest_batch = 0;  ///< derived: the batch at its largest scale
+  std::uint32_t count = 0;  ///< pages on all lists
+  std::uint32_t high = 0;   ///< pages above which some are given back
+  std::uint32_t batch = 0;  ///< pages moved at a time
 
   std::uint32_t free_factor = 0;  ///< pcp_rule::fixed_high: doublings of a bulk free
 
@@ -60,6 +60,12 @@ struct alignas(512) per_cpu_pages {
   std::uint32_t free_count = 0;           ///< pages freed lately
   bool previous_free_high_order = false;  ///< the last free was of order 1 to 3
   bool free_high_batch = true;            ///< keep a batch before giving back high orders
+
+  // Derived.
+  std::uint32_t largest_batch = 0;     ///< the batch at its largest scale
+  std::uint32_t free_count_limit = 0;  ///< where free_count stops growing
+  /// A free that brings count here has more to do than to join a list; 0: every one has.
+  std::uint32_t trim_at = 0;
 
   pending_counters pending{};
 
@@ -125,8 +131,11 @@ struct alignas(1024) zone {
 
   std::vector<per_cpu_pages> cpus{};
 
-  detail::margin_cache margins{};  ///< derived; not state
-  std::uint32_t first_list = 0;    ///< number of the zone's first free list in the frame table
+  // Derived.
+  detail::margin_cache margins{};
+  std::uint8_t first_mark = 0;  ///< the bit of a margin's number for the mark that is tested first
+  /// The free lists, by order and then by type.
+  std::vector<detail::free_list> lists{page_orders * migratetypes};
 
   /// Free pages now, nothing pending.
   [[nodiscard]] std::int64_t exact_free_pages() const;

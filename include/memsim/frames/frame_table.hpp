@@ -8,15 +8,16 @@
 /// |--------------|---------------|---------------------------------------------------------------|
 /// | marks        | 1 a frame     | the block of order 0 to 8 that begins here, if any            |
 /// | pages out    | 1/8 a frame   | whether this single page is handed out, and no more is known  |
-/// | links        | 8 a frame     | its neighbours on a free list, while it is free               |
+/// | places       | 4 a frame     | where on its free list it stands, while it is free            |
 /// | block marks  | 1 a pageblock | the block of order 9 or 10 that begins here, if any           |
-/// | block links  | 8 a pageblock | its neighbours on a free list, while it is free               |
+/// | block places | 4 a pageblock | where on its free list it stands, while it is free            |
 /// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), and whether the |
 /// |              |               | marks of the pageblock were ever written                      |
 ///
-/// A little over nine bytes a frame, of which the eight of a link are touched only by a frame that
+/// A little over five bytes a frame, of which the four of a place are touched only by a frame that
 /// once was the head of a free block. Zero is valid everywhere, so that frames never used cost
-/// nothing: a pristine terabyte of order-10 blocks lives in the pageblock columns alone.
+/// nothing: a pristine terabyte of order-10 blocks lives in the pageblock columns alone. The free
+/// lists themselves are not here: they hold an entry for each free block.
 ///
 /// A single page that moves between a per-CPU list and its user changes one bit, in a column so
 /// dense that a gigabyte of it fits a cache: its mark says "per CPU" all the while.
@@ -99,44 +100,15 @@ class frame_mark {
 
 static_assert(sizeof(frame_mark) == 1);
 
-namespace detail {
-
-/// Neighbours on a circular list, by node number.
-struct frame_link {
-  std::uint32_t next = 0;
-  std::uint32_t previous = 0;
-};
-
-/// Puts `node` between `position` and what follows it.
-inline void link_after(frame_link* links, std::uint32_t position, std::uint32_t node) {
-  const std::uint32_t next = links[position].next;
-  links[node] = {next, position};
-  links[next].previous = node;
-  links[position].next = node;
-}
-
-/// Takes `node` out of its list; its own link is left as it is.
-inline void unlink(frame_link* links, std::uint32_t node) {
-  const auto [next, previous] = links[node];
-  links[next].previous = previous;
-  links[previous].next = next;
-}
-
-}  // namespace detail
-
-/// The columns, and the list heads that close each free list into a ring.
-///
-/// Copying a table copies what was touched: it forks an experiment.
+/// The columns. Copying a table copies what was touched: it forks an experiment.
 class frame_table {
  public:
-  /// Nodes of a link column: its frames (or pageblocks) first, then its list heads.
+  /// A frame, or a pageblock, by its number.
   using node = std::uint32_t;
 
-  /// \param end    one past the last frame, at most max_frame_end
-  /// \param lists  free lists for blocks below pageblock order; there are as many more for blocks
-  ///               of pageblock order and above
+  /// \param end  one past the last frame, at most max_frame_end
   /// \throws usage_error if `end` is 0 or above max_frame_end
-  frame_table(pfn end, unsigned lists);
+  explicit frame_table(pfn end);
 
   frame_table(const frame_table& other);
   frame_table& operator=(const frame_table& other);
@@ -149,8 +121,6 @@ class frame_table {
   /// Pageblocks up to end(), rounded up to whole blocks of the largest order: the buddy of every
   /// block has a mark, if only an empty one.
   [[nodiscard]] std::uint32_t pageblocks() const { return blocks_; }
-  /// List heads of each of the two link columns.
-  [[nodiscard]] unsigned lists() const { return lists_; }
 
   /// The mark of the block that begins at `frame`, whatever its order; `frame` below end().
   [[nodiscard]] frame_mark mark_at(pfn frame) const {
@@ -182,6 +152,15 @@ class frame_table {
   }
   void hand_out_page(node index) { pages_out_[index / 64] |= std::uint64_t{1} << (index % 64); }
   void take_back_page(node index) { pages_out_[index / 64] &= ~(std::uint64_t{1} << (index % 64)); }
+  /// take_back_page() if it is out; whether it was.
+  bool take_back_page_if_out(node index) {
+    std::uint64_t& word = pages_out_[index / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+    const std::uint64_t without = word & ~bit;
+    if (word == without) return false;
+    word = without;
+    return true;
+  }
 
   /// Whether a block of exactly this order that begins at `index` is handed out.
   [[nodiscard]] bool is_allocated(node index, unsigned order) const {
@@ -213,31 +192,29 @@ class frame_table {
   [[nodiscard]] bool touched(node block) const { return block_tags_[block] & touched_bit; }
   void touch(node block) { block_tags_[block] |= touched_bit; }
 
-  /// The list node of a block, and the head of list number `list`, for its column.
-  [[nodiscard]] static node node_of(node index, unsigned order) {
-    return order < pageblock_order.value() ? index : static_cast<node>(index / pageblock_frames);
+  /// Where on its free list the free block of `order` at `index` stands.
+  [[nodiscard]] std::uint32_t& place(node index, unsigned order) {
+    return order < pageblock_order.value() ? places_[index]
+                                           : block_places_[index / pageblock_frames];
   }
-  [[nodiscard]] node head_of(unsigned list, unsigned order) const {
-    return (order < pageblock_order.value() ? frames_ : blocks_) + list;
-  }
-  [[nodiscard]] detail::frame_link* links(unsigned order) {
-    return order < pageblock_order.value() ? links_.data() : block_links_.data();
-  }
-  [[nodiscard]] const detail::frame_link* links(unsigned order) const {
-    return order < pageblock_order.value() ? links_.data() : block_links_.data();
+  [[nodiscard]] std::uint32_t place(node index, unsigned order) const {
+    return order < pageblock_order.value() ? places_[index]
+                                           : block_places_[index / pageblock_frames];
   }
 
-  /// The marks column, for loops that have much to do with it.
+  /// The columns of marks and of places, for loops that have much to do with them.
   [[nodiscard]] frame_mark* marks() { return marks_.data(); }
   [[nodiscard]] const frame_mark* marks() const { return marks_.data(); }
+  [[nodiscard]] std::uint32_t* places() { return places_.data(); }
+  [[nodiscard]] const std::uint32_t* places() const { return places_.data(); }
 
   /// The column of pages out, 64 frames a word, for scans.
   [[nodiscard]] const std::uint64_t* pages_out() const { return pages_out_.data(); }
 
   /// Bytes of metadata per frame of a machine in which every frame was the head of a free block.
   static constexpr double bytes_per_frame =
-      sizeof(frame_mark) + 1.0 / 8 + sizeof(detail::frame_link) +
-      double(sizeof(frame_mark) + sizeof(detail::frame_link) + 1) / double(pageblock_frames);
+      sizeof(frame_mark) + 1.0 / 8 + sizeof(std::uint32_t) +
+      double(sizeof(frame_mark) + sizeof(std::uint32_t) + 1) / double(pageblock_frames);
 
  private:
   static constexpr std::uint8_t tag_mask = 0x07;
@@ -245,15 +222,14 @@ class frame_table {
 
   node frames_;
   node blocks_;
-  unsigned lists_;
   detail::lazy_array<frame_mark> marks_;
   detail::lazy_array<std::uint64_t> pages_out_;
-  detail::lazy_array<detail::frame_link> links_;
+  detail::lazy_array<std::uint32_t> places_;
   detail::lazy_array<frame_mark> block_marks_;
-  detail::lazy_array<detail::frame_link> block_links_;
+  detail::lazy_array<std::uint32_t> block_places_;
   detail::lazy_array<std::uint8_t> block_tags_;
 };
 
-static_assert(frame_table::bytes_per_frame <= 10);
+static_assert(frame_table::bytes_per_frame <= 6);
 
 }  // namespace memsim

@@ -7,11 +7,12 @@
 /// - No frame is in two places: every frame is in at most one block, which is free, on a per-CPU
 ///   list or handed out, aligned, and within one zone.
 /// - The free lists hold exactly the blocks that are marked free, each on the list that its mark
-///   names, linked both ways.
+///   names, at the place that the frame table notes.
 /// - The counters, with what every CPU has pending, are the sums of the lists.
 /// - No two free buddies lie side by side that freeing would have merged.
 /// - Free blocks are on the list of their pageblock's type, where the profile says so.
 /// - The boost, the highatomic reserve and the pending differences are within their limits.
+/// - What is derived, to be quick, is what it is derived from.
 
 #include <functional>
 #include <span>
