@@ -2,6 +2,7 @@
 // A request from its flags to its page: attempts, zones, watermarks (A1, A2, A4, A14, B1).
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
+#include "alloc/hot_path.hpp"
 #include "alloc/watermark_test.hpp"
 
 namespace memsim::detail {
@@ -22,6 +23,16 @@ frame_index allocator_core::allocate(context& ctx, const request& wanted) {
     frame = walk_zones(ctx, wanted, later_attempt(wanted), preferred);
   }
   return frame;
+}
+
+// allocate_hot() of a page, in the zones below that which the request tries first.
+frame_index allocator_core::allocate_page_below(context& ctx, gfp flags) {
+  const route& way = routes_[flags.bits() % routes_.size()];
+  if (ctx.cpu.value() >= hot_cpus_) return no_frame;
+  for (zone* z = &zones_[way.zone]; z != zones_.data() && is_passed_over(*z, way);) {
+    if (suffices(*--z, way)) return take_hot(ctx, *z, way, 0, flags);
+  }
+  return no_frame;
 }
 
 // A2.

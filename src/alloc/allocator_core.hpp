@@ -106,6 +106,8 @@ class allocator_core {
   static constexpr std::uint8_t no_margin = 31;
   unsigned hot_cpus_ = 0;  ///< CPUs that may take the short way: all, or none if attended
   frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
+  frame_index take_hot(context& ctx, zone& z, const route& way, unsigned order, gfp flags);
+  frame_index allocate_page_below(context& ctx, gfp flags);
   bool free_hot(context& ctx, std::uint64_t block, unsigned order);
   // What the short way is told of a zone and a page set, to be derived again after a change.
   void derive_trim(const zone& z, per_cpu_pages& pcp) const;
@@ -196,6 +198,7 @@ class allocator_core {
   void trim_to_adaptive_high(actor& a, unsigned list, bool free_high);
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
   std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
+  void free_blocks(actor& a, page_ring& ring, std::uint32_t blocks, unsigned order);
   void prefetch_for_free(const page_ring& ring, unsigned order);
 
   // High-order atomic reserve: A12, B9. highatomic.cpp

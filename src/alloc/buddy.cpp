@@ -88,11 +88,7 @@ void allocator_core::make_room(zone& z, unsigned order, migratetype type) {
   if (blocks >= list.capacity() - list.capacity() / 4) return list.grow();
   list.compact(
       [&](free_list::position at, frame_index) {
-        constexpr free_list::position ahead = 16;
-        if (list.last() - at > ahead) {
-          __builtin_prefetch(&frames_.mark(list[at + ahead], order));
-          __builtin_prefetch(&frames_.place(list[at + ahead], order), 1);
-        }
+        prefetch_entry(frames_, list, at, order, type);
         return is_current(frames_, list, at, order, type);
       },
       [&](frame_index frame, free_list::position at) { frames_.place(frame, order) = at; });

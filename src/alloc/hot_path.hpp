@@ -41,24 +41,41 @@ inline constexpr auto pcp_list_table = [] {
   return table;
 }();
 
-/// Takes a block of the request's own type off its per-CPU list, by A1 to A5; no_frame if it takes
-/// more than that to tell.
+/// Whether a zone is remembered to have a page for requests of this route.
+[[nodiscard]] inline bool suffices(const zone& z, const route& way) {
+  return (z.margins.suffices_for_page >> (way.margin | z.first_mark) & 1) != 0;
+}
+
+/// Whether such a request leaves the zone alone and changes nothing there: it is remembered to be
+/// below the low mark, and if the high mark is tested first, seen to be below that.
+[[nodiscard]] inline bool is_passed_over(const zone& z, const route& way) {
+  return z.first_mark == 0 && (z.margins.known >> way.margin & 1) != 0 &&
+         z.margins.margin[way.margin] <= 0;
+}
+
+/// Takes a block of the request's own type off its per-CPU list in the zone that the request tries
+/// first, by A1 to A5; no_frame if it takes more than that to tell.
 [[gnu::always_inline]] inline frame_index allocator_core::allocate_hot(context& ctx, unsigned order,
                                                                        gfp flags) {
   const route& way = routes_[flags.bits() % routes_.size()];
-  const unsigned cpu = ctx.cpu.value();
-  if (order >= page_orders || cpu >= hot_cpus_) return no_frame;
+  if (order >= page_orders || ctx.cpu.value() >= hot_cpus_) return no_frame;
 
   zone& z = zones_[way.zone];
-  const unsigned entry = way.margin | z.first_mark;
-  if ((z.margins.suffices_for_page >> entry & 1) == 0) return no_frame;
+  if (!suffices(z, way)) return no_frame;
   if (order != 0) {
-    if (z.margins.margin[entry] < std::int64_t{1} << order) return no_frame;
+    if (z.margins.margin[way.margin | z.first_mark] < std::int64_t{1} << order) return no_frame;
     if ((z.free_orders[0] | z.free_orders[1] | z.free_orders[2]) >> order == 0) return no_frame;
   }
+  return take_hot(ctx, z, way, order, flags);
+}
+
+/// Takes a block off the per-CPU list of a zone that is known to pass; no_frame if it is empty.
+[[gnu::always_inline]] inline frame_index allocator_core::take_hot(context& ctx, zone& z,
+                                                                   const route& way, unsigned order,
+                                                                   gfp flags) {
   const unsigned list = order == 0 ? way.type : pcp_list_table[order][way.type];
   if (order != 0 && list == pcp_lists) return no_frame;
-  auto& pcp = z.cpus[cpu];
+  auto& pcp = z.cpus[ctx.cpu.value()];
   auto& blocks = pcp.lists[list];
   if (blocks.empty()) return no_frame;
 

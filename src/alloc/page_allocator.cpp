@@ -143,6 +143,10 @@ std::expected<pfn, error> page_allocator::alloc(context& ctx, order size, gfp fl
 
 std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order size, gfp flags) {
   auto& core = *core_;
+  if (size == order{0}) {
+    const auto frame = core.allocate_page_below(ctx, flags);
+    if (frame != detail::no_frame) return pfn{frame};
+  }
   check_order(size);
   check_cpu(core, ctx.cpu);
   check_mobility(flags);

@@ -66,24 +66,24 @@ void allocator_core::refill(actor& a, const request& wanted, attempt how, page_r
 // As many blocks of the request's own type as there are and are wanted.
 void allocator_core::refill_by_run(actor& a, const request& wanted, page_ring& ring,
                                    std::uint32_t& blocks) {
-  const std::uint32_t size = 1u << wanted.order;
-  while (blocks > 0) {
-    const auto run = take_run(a, wanted.order, wanted.type, blocks);
-    if (run.count == 0) return;
-    ring.reserve_more(run.count);
-    const frame_index end = run.first + run.count * size;
-    for (frame_index frame = run.first; frame != end; frame += size) {
-      ring.push_back({frame, wanted.type});
-    }
-    for (frame_index frame = run.first; frame != end; frame += size) {
-      frames_.mark(frame, wanted.order) = frame_mark::per_cpu(wanted.order);
-    }
-    if (profile_.counters == counter_rule::per_block) {
-      change_free(a, -std::int64_t{size}, run.count);
-    }
-    a.pcp.count += run.count * size;
-    blocks -= run.count;
+  const unsigned order = wanted.order;
+  ring.reserve_more(blocks);
+  std::uint32_t taken = 0;
+  while (taken < blocks) {
+    const auto run = take_run(a, order, wanted.type, blocks - taken);
+    if (run.count == 0) break;
+    ring.append(run.count, [&, this](std::uint32_t i) {
+      const frame_index frame = run.first + (i << order);
+      frames_.mark(frame, order) = frame_mark::per_cpu(order);
+      if (order == 0) __builtin_prefetch(frames_.pages_out() + frame / 64, 1);
+      return packed_page{frame, wanted.type};
+    });
+    taken += run.count;
   }
+  const std::int64_t size = std::int64_t{1} << order;
+  a.pcp.count += taken << order;
+  if (profile_.counters == counter_rule::per_block) change_free(a, -size, taken);
+  blocks -= taken;
 }
 
 // A5.2, B4: how many blocks to refill.
@@ -226,19 +226,30 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
   const unsigned order = pcp_order_of(list);
   const std::uint32_t size = 1u << order;
   const std::uint32_t blocks = std::min((pages + size - 1) / size, ring.size());
-  const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on;
-  for (std::uint32_t i = 0; i < blocks; ++i) {
-    prefetch_for_free(ring, order);
-    const auto page = ring.pop_back();
-    const auto frame = page.frame();
-    const auto type = by_noted_type ? page.type() : block_type(frame);
-    if (!is_mergeable(type)) count_special(a, size, type);
-    frames_.mark(frame, order) = {};
-    merge(a, frame, order, type);
+  if (order == 0) {
+    free_blocks(a, ring, blocks, 0);
+  } else {
+    free_blocks(a, ring, blocks, order);
   }
   change_free(a, size, blocks);
   a.pcp.count -= blocks * size;
   return blocks * size;
+}
+
+// Inlined, so that there is code for single pages alone.
+[[gnu::always_inline]] inline void allocator_core::free_blocks(actor& a, page_ring& ring,
+                                                               std::uint32_t blocks,
+                                                               unsigned order) {
+  const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on;
+  for (; blocks != 0; --blocks) {
+    prefetch_for_free(ring, order);
+    const auto page = ring.pop_back();
+    const auto frame = page.frame();
+    const auto type = by_noted_type ? page.type() : block_type(frame);
+    if (!is_mergeable(type)) count_special(a, std::int64_t{1} << order, type);
+    frames_.mark(frame, order) = {};
+    merge(a, frame, order, type);
+  }
 }
 
 // A10, drain.

@@ -54,6 +54,16 @@ class alignas(32) ring {
     slots_[last_ & mask_] = entry;
     return last_++;
   }
+  /// entry(0), entry(1), ... to the tail of a ring that has room for `count` more.
+  template <class Entry>
+  void append(std::uint32_t count, Entry entry) {
+    // In registers: what entry() writes might else be taken for a part of the ring.
+    T* const slots = slots_.get();
+    const std::uint32_t mask = mask_;
+    const position last = last_;
+    for (std::uint32_t i = 0; i < count; ++i) slots[(last + i) & mask] = entry(i);
+    last_ = last + count;
+  }
   // From a ring that is not empty.
   T pop_front() { return slots_[first_++ & mask_]; }
   T pop_back() { return slots_[--last_ & mask_]; }
