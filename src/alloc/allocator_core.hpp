@@ -108,6 +108,7 @@ class allocator_core {
   frame_index allocate_hot(context& ctx, unsigned order, gfp flags);
   frame_index take_hot(context& ctx, zone& z, const route& way, unsigned order, gfp flags);
   frame_index allocate_page_below(context& ctx, gfp flags);
+  bool end_allocation_hot(frame_index frame, unsigned order);
   bool free_hot(context& ctx, std::uint64_t block, unsigned order);
   // What the short way is told of a zone and a page set, to be derived again after a change.
   void derive_trim(const zone& z, per_cpu_pages& pcp) const;

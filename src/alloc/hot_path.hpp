@@ -113,6 +113,15 @@ inline constexpr auto pcp_list_table = [] {
   if (pcp.free_count < pcp.free_count_limit) pcp.free_count += 1u << order;
 }
 
+/// Marks a block in use as one on a per-CPU list; false if it is no such block.
+[[gnu::always_inline]] inline bool allocator_core::end_allocation_hot(frame_index frame,
+                                                                      unsigned order) {
+  if (order == 0) return frames_.take_back_page_if_out(frame);
+  if (frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) return false;
+  frames_.mark(frame, order) = frame_mark::per_cpu(order);
+  return true;
+}
+
 /// Puts a block in use at the head of its per-CPU list, by A10.1 to A10.3 and B6; false, and
 /// nothing changed, if it takes more than that.
 [[gnu::always_inline]] inline bool allocator_core::free_hot(context& ctx, std::uint64_t block,
@@ -131,14 +140,14 @@ inline constexpr auto pcp_list_table = [] {
   const std::uint32_t count = pcp.count + (1u << order);
   if (count >= pcp.trim_at || blocks.full() || is_free_high(pcp, order, count)) return false;
 
-  if (order == 0) {
-    if (!frames_.take_back_page_if_out(frame)) return false;
-  } else {
-    if (frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) return false;
-    frames_.mark(frame, order) = frame_mark::per_cpu(order);
-  }
+  // What the frame table says is waited for last, when all else has been done.
   blocks.push_front({frame, type});
-  pcp.count = count;
+  pcp.count += 1u << order;
+  if (!end_allocation_hot(frame, order)) [[unlikely]] {
+    blocks.pop_front();
+    pcp.count -= 1u << order;
+    return false;
+  }
   note_free(pcp, order);
   ++counts_.frees[order];
   return true;

@@ -155,10 +155,9 @@ class frame_table {
   /// take_back_page() if it is out; whether it was.
   bool take_back_page_if_out(node index) {
     std::uint64_t& word = pages_out_[index / 64];
-    const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-    const std::uint64_t without = word & ~bit;
-    if (word == without) return false;
-    word = without;
+    const std::uint64_t was = word;
+    if ((was >> (index % 64) & 1) == 0) return false;
+    word = was & ~(std::uint64_t{1} << (index % 64));
     return true;
   }
 
