@@ -55,6 +55,12 @@ struct block_run {
   std::uint32_t count = 0;
 };
 
+/// What merging free blocks came to, not counted in the ledger yet.
+struct merge_result {
+  std::uint32_t merged = 0;  ///< buddies taken off their lists
+  std::uint32_t listed = 0;  ///< blocks put on a list
+};
+
 /// How a refill last found a page, remembered from page to page (B5).
 enum class search_mode : unsigned char { normal, cma, steal };
 
@@ -152,7 +158,8 @@ class allocator_core {
   block_run take_run(actor& a, unsigned order, migratetype type, std::uint32_t most);
   void split(actor& a, frame_index frame, unsigned from, unsigned to, migratetype type);
   void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
-  void merge(actor& a, frame_index frame, unsigned order, migratetype type);
+  merge_result merge(actor& a, frame_index frame, unsigned order, migratetype type);
+  static void count_merges(actor& a, merge_result result);
   void merge_large(actor& a, frame_index frame, unsigned order, migratetype type);
 
   // Lagging counters: A13. counters.hpp

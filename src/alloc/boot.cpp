@@ -54,6 +54,8 @@ std::vector<cma_area> checked_areas(const std::vector<zone_extent>& zones,
 // that the lowest addresses are handed out first.
 void free_range(allocator_core& core, actor& a, frame_index first, frame_index last,
                 migratetype type) {
+  a.z.lists[list_number(max_page_order.value(), type)].reserve_more((last - first) >>
+                                                                    max_page_order.value());
   while (first < last) {
     const unsigned order = largest_order_at(first, last);
     if (order < pageblock_order.value()) {

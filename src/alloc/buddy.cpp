@@ -61,7 +61,7 @@ block_run allocator_core::take_run(actor& a, unsigned order, migratetype type, s
 // A11: the free block is counted, merged with its buddies and listed.
 void allocator_core::give_back(actor& a, frame_index frame, unsigned order, migratetype type) {
   count_block(a, std::int64_t{1} << order, type);
-  merge(a, frame, order, type);
+  count_merges(a, merge(a, frame, order, type));
 }
 
 // A11.2 and A11.3 from pageblock order on, B8.

@@ -9,11 +9,11 @@
 namespace memsim::detail {
 
 /// Below pageblock order, which is where nearly all merging is; merge_large() goes on from there.
-/// Inlined, with the columns and the ledger at hand, because bulk frees spend their time here.
-[[gnu::always_inline]] inline void allocator_core::merge(actor& a, frame_index frame,
-                                                         unsigned order, migratetype type) {
+/// Inlined, with the columns at hand, because bulk frees spend their time here; they add what
+/// merging came to, which is returned, to the ledger in one go.
+[[gnu::always_inline]] inline merge_result allocator_core::merge(actor& a, frame_index frame,
+                                                                 unsigned order, migratetype type) {
   zone& z = a.z;
-  work& done = a.done;
   frame_mark* const marks = frames_.marks();
   std::uint32_t* const places = frames_.places();
   const unsigned first = order;
@@ -23,10 +23,10 @@ namespace memsim::detail {
     delist(z, marks[buddy], order);
     frame &= buddy;
   }
-  done.blocks_merged += order - first;
-  done.list_removals += order - first;
-  if (order >= pageblock_order.value()) return merge_large(a, frame, order, type);
-
+  if (order >= pageblock_order.value()) {
+    merge_large(a, frame, order, type);
+    return {order - first, 0};
+  }
   // If the missing buddy's freeing would merge twice, the block had better not be taken soon.
   const frame_index uncle = (frame & ~(1u << order)) ^ (2u << order);
   const bool may_merge_twice = frames_.mark(uncle, order + 1).is_free(order + 1);
@@ -34,7 +34,13 @@ namespace memsim::detail {
     make_room(z, order, type);
   enlist(z, marks[frame], places[frame], frame, order, static_cast<unsigned>(type),
          may_merge_twice ? list_end::tail : list_end::head);
-  ++done.list_insertions;
+  return {order - first, 1};
+}
+
+inline void allocator_core::count_merges(actor& a, merge_result result) {
+  a.done.blocks_merged += result.merged;
+  a.done.list_removals += result.merged;
+  a.done.list_insertions += result.listed;
 }
 
 }  // namespace memsim::detail

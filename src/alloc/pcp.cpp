@@ -241,6 +241,7 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
                                                                std::uint32_t blocks,
                                                                unsigned order) {
   const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on;
+  merge_result all;
   for (; blocks != 0; --blocks) {
     prefetch_for_free(ring, order);
     const auto page = ring.pop_back();
@@ -248,8 +249,11 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
     const auto type = by_noted_type ? page.type() : block_type(frame);
     if (!is_mergeable(type)) count_special(a, std::int64_t{1} << order, type);
     frames_.mark(frame, order) = {};
-    merge(a, frame, order, type);
+    const auto one = merge(a, frame, order, type);
+    all.merged += one.merged;
+    all.listed += one.listed;
   }
+  count_merges(a, all);
 }
 
 // A10, drain.

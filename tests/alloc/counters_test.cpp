@@ -21,7 +21,8 @@ TEST_CASE("a change made so many times at once is as one after the other", "[all
           std::int64_t global = 5;
           std::int32_t at_once = pending;
           const bool changed = change_lagging(global, at_once, threshold, change, times);
-          differences += global != step_global || at_once != step_pending || changed != step_changed;
+          differences +=
+              global != step_global || at_once != step_pending || changed != step_changed;
         }
       }
     }
