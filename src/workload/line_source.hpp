@@ -14,11 +14,13 @@
 #include <string_view>
 
 #include <memsim/core/error.hpp>
+#include <memsim/core/text.hpp>
 
 namespace memsim::detail {
 
-/// A line as it may be shown: cut to a length that a message can bear, unprintable bytes escaped.
-[[nodiscard]] std::string shown(std::string_view line);
+/// Bytes of a line and of a word that a message shows.
+inline constexpr std::size_t shown_line = 120;
+inline constexpr std::size_t shown_word = 32;
 
 class line_source {
  public:
@@ -68,7 +70,7 @@ class field_cursor {
   /// The next field, which must be this word.
   void expect(std::string_view keyword) {
     if (const auto found = word(); ok() && found != keyword) {
-      refuse(fmt::format("expected '{}', found '{}'", keyword, shown(found)));
+      refuse(fmt::format("expected '{}', found '{}'", keyword, escaped(found, shown_word)));
     }
   }
 
@@ -93,7 +95,8 @@ class field_cursor {
     T value{};
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (code != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-      refuse(fmt::format("'{}' is not a number from {} to {}", shown(text), least, most));
+      refuse(fmt::format("'{}' is not a number from {} to {}", escaped(text, shown_word), least,
+                         most));
       return {};
     }
     return value;
@@ -108,7 +111,7 @@ class field_cursor {
   }
 
   void expect_end() {
-    if (ok() && !rest_.empty()) refuse(fmt::format("unexpected '{}'", shown(rest_)));
+    if (ok() && !rest_.empty()) refuse(fmt::format("unexpected '{}'", escaped(rest_, shown_word)));
   }
 
   void refuse(std::string problem) {
