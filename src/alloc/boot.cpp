@@ -110,12 +110,16 @@ std::unique_ptr<allocator_core> boot(const page_allocator_config& config) {
       });
     }
     // Modelling assumption: CMA pageblocks come after all others, in ascending order.
-    for (const auto& area : areas) {
-      if (area.base < z.extent.start || area.base >= z.extent.end()) continue;
-      for (pfn block = area.base; block < area.end(); block += pageblock_frames) {
+    for (auto area = areas.begin(); area != areas.end(); ++area) {
+      if (area->base < z.extent.start || area->base >= z.extent.end()) continue;
+      const pfn base = area->base;
+      // Neighbours are freed as one: their blocks merge.
+      while (std::next(area) != areas.end() && std::next(area)->base == area->end()) ++area;
+      const pfn end = std::min(area->end(), z.extent.end());
+      for (pfn block = base; block < end; block += pageblock_frames) {
         core->set_block_type(index_of(block), migratetype::cma);
       }
-      free_range(*core, a, index_of(area.base), index_of(area.end()), migratetype::cma);
+      free_range(*core, a, index_of(base), index_of(end), migratetype::cma);
     }
   }
   return core;

@@ -33,9 +33,12 @@ check check_extent(const zone_state& z, pfn previous_end) {
     return fail(errc::inconsistent, "zone {} starts at frame {}, before the previous zone's end {}",
                 e.type, e.start, previous_end);
   }
-  if (previous_end != pfn{0} && e.start.value() % max_page_order.frames() != 0) {
-    return fail(errc::inconsistent, "zone {} starts at frame {}, inside a block of order {}",
-                e.type, e.start, max_page_order);
+  const pfn largest_block{e.start.value() / max_page_order.frames() * max_page_order.frames()};
+  if (largest_block < previous_end) {
+    return fail(
+        errc::inconsistent,
+        "zone {} starts at frame {}, in one block of order {} with the previous zone's end {}",
+        e.type, e.start, max_page_order, previous_end);
   }
   if (e.managed > e.present || e.present > e.spanned) {
     return fail(errc::inconsistent, "zone {}: managed {}, present {}, spanned {} do not ascend",
@@ -55,9 +58,18 @@ check check_pcp(const zone_state& z, const pcp_state& pcp, std::size_t cpu) {
     return fail(errc::inconsistent, "zone {} CPU {}: {}", z.extent.type, cpu, what);
   };
   if (pcp.batch == 0) return wrong("batch is 0");
-  constexpr std::uint32_t most = std::numeric_limits<std::int32_t>::max() >> 8;
-  if (pcp.batch > most || pcp.high > most || pcp.high_max > most || pcp.free_count > most) {
-    return wrong("a per-CPU limit is absurdly large");
+  // Sums and doublings of these stay within 32 bits; a CPU's share of the largest memory does, too.
+  constexpr std::uint32_t most_pages = 1u << 30;
+  constexpr std::uint32_t most_batch = 1u << 20;
+  for (const auto pages : {pcp.high, pcp.high_min, pcp.high_max, pcp.free_count}) {
+    if (pages > most_pages) {
+      return fail(errc::inconsistent, "zone {} CPU {}: a limit of {} pages is above {}",
+                  z.extent.type, cpu, pages, most_pages);
+    }
+  }
+  if (pcp.batch > most_batch) {
+    return fail(errc::inconsistent, "zone {} CPU {}: batch {} is above {}", z.extent.type, cpu,
+                pcp.batch, most_batch);
   }
   constexpr unsigned most_doublings = 8;
   if (pcp.free_factor > most_doublings || pcp.alloc_factor > most_doublings) {
@@ -217,6 +229,43 @@ memory_map map_of(const allocator_state& state) {
   return memory_map{std::move(regions)};
 }
 
+// Pageblocks are holes where there is no memory, and what a zone has is memory.
+check check_memory(const memory_map& memory, const zone_state& z) {
+  const pfn first = first_pageblock(z);
+  for (std::size_t i = 0; i < z.pageblocks.size(); ++i) {
+    const pfn from = std::max(first + i * pageblock_frames, z.extent.start);
+    const pfn to = std::min(first + (i + 1) * pageblock_frames, z.extent.end());
+    if (z.pageblocks[i].has_value() != memory.has_descriptors(from, to)) {
+      return fail(errc::inconsistent, "zone {}: the pageblock at frame {} is {}, and there is {}",
+                  z.extent.type, from, z.pageblocks[i] ? "described" : "a hole",
+                  z.pageblocks[i] ? "no memory" : "memory");
+    }
+  }
+  for (const auto& c : claims_of(z)) {
+    const pfn end = c.first + c.count;
+    const auto described = memory.count(region_kind::ram, c.first, end) +
+                           memory.count(region_kind::reserved, c.first, end);
+    if (described != c.count) {
+      return fail(errc::inconsistent, "zone {}: not all of the {} frames at {} on {} are memory",
+                  z.extent.type, c.count, c.first, c.who);
+    }
+  }
+  return {};
+}
+
+// The state's memory, after checking that its zones lie in it.
+std::expected<memory_map, error> memory_of(const allocator_state& state) {
+  const bool any = std::ranges::any_of(state.zones, [](const zone_state& z) {
+    return std::ranges::any_of(z.pageblocks, [](const auto& type) { return type.has_value(); });
+  });
+  if (!any) return fail(errc::inconsistent, "no zone of the state has memory");
+  if (!state.memory) return map_of(state);
+  for (const auto& z : state.zones) {
+    if (auto ok = check_memory(*state.memory, z); !ok) return std::unexpected{ok.error()};
+  }
+  return *state.memory;
+}
+
 // What the profile keeps no account of is left at zero.
 per_cpu_pages page_set_of(const pcp_state& state, const kernel_profile& profile) {
   const bool adaptive = profile.pcp == pcp_rule::adaptive_high;
@@ -308,8 +357,10 @@ std::expected<std::unique_ptr<allocator_core>, error> restore(const allocator_st
                                                               const tuning& settings) {
   validate(settings);
   if (auto ok = check_state(state); !ok) return std::unexpected{ok.error()};
+  auto memory = memory_of(state);
+  if (!memory) return std::unexpected{std::move(memory.error())};
   const auto cpus = static_cast<unsigned>(state.zones.front().cpus.size());
-  auto core = std::make_unique<allocator_core>(map_of(state), profile, settings, cpus,
+  auto core = std::make_unique<allocator_core>(std::move(*memory), profile, settings, cpus,
                                                zones_of(state.zones, profile));
   core->cma_areas_ = state.cma_areas;
   for (std::size_t i = 0; i < state.zones.size(); ++i) {

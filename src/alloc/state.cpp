@@ -139,7 +139,7 @@ void check_unused(const allocator_core& core, pfn block, order size) {
 }
 
 allocator_state state_of(const allocator_core& core) {
-  allocator_state state;
+  allocator_state state{.memory = core.memory_};
   for (const auto& z : core.zones_) state.zones.push_back(zone_state_of(core, z));
   state.cma_areas = core.cma_areas_;
   return state;
@@ -148,6 +148,11 @@ allocator_state state_of(const allocator_core& core) {
 digest digest_of(const allocator_core& core) {
   digest d;
   const auto add = [&d](auto value) { d.add(static_cast<std::uint64_t>(value)); };
+  for (const auto& region : core.memory_.regions()) {
+    add(region.first.value());
+    add(region.count);
+    add(region.kind);
+  }
   add(core.zones_.size());
   for (const auto& z : core.zones_) {
     for (const auto value :

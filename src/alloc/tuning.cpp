@@ -42,14 +42,14 @@ std::uint32_t threshold_of(frame_count managed, unsigned cpus) {
   return std::min(125u, 2 * fls(cpus) * (1 + fls(managed / frames_per_128_mib)));
 }
 
-void set_marks(zone_state& z, std::uint64_t min_free_pages, std::uint64_t lowmem,
+// `sharing`: pages of all zones that share the minimum.
+void set_marks(zone_state& z, std::uint64_t min_free_pages, std::uint64_t sharing,
                const tuning& settings, const kernel_profile& profile) {
   const std::uint64_t managed = z.extent.managed;
-  const std::uint64_t share = lowmem == 0 ? 0 : min_free_pages * managed / lowmem;
+  const std::uint64_t share = sharing == 0 ? 0 : min_free_pages * managed / sharing;
   const std::uint64_t gap = std::max(share / 4, managed * settings.watermark_scale_factor / 10000);
-  // 6.12 keeps little of ZONE_MOVABLE back: kernel allocations cannot use it anyway.
   const bool small_minimum =
-      z.extent.type == zone_type::movable && profile.fallback == fallback_rule::claim_or_steal;
+      z.extent.type == zone_type::movable && profile.movable_zone_shares_minimum == rule::off;
   z.marks.min = small_minimum ? std::clamp<std::uint64_t>(managed / 1024, 32, 128) : share;
   z.marks.low = z.marks.min + gap;
   z.marks.high = z.marks.low + gap;
@@ -127,11 +127,14 @@ void tune(std::vector<zone_state>& zones, unsigned cpus, const tuning& settings,
   for (const auto& z : zones) extents.push_back(z.extent);
   const auto min_free_kbytes =
       settings.min_free_kbytes.value_or(default_min_free_kbytes(extents, settings));
-  const auto lowmem = lowmem_pages(extents);
+  frame_count sharing = lowmem_pages(extents);
+  if (profile.movable_zone_shares_minimum == rule::on) {
+    for (const auto& e : extents) sharing += e.type == zone_type::movable ? e.managed : 0;
+  }
 
   constexpr std::array<std::uint64_t, zone_types> reserve_ratio{256, 256, 32, 0};
   for (auto& z : zones) {
-    set_marks(z, min_free_kbytes / kib_per_page, lowmem, settings, profile);
+    set_marks(z, min_free_kbytes / kib_per_page, sharing, settings, profile);
     z.counter_threshold = threshold_of(z.extent.managed, cpus);
     z.reserve = {};
     const auto own = static_cast<unsigned>(z.extent.type);

@@ -262,13 +262,21 @@ page_allocator_config read_config(table_reader& top) {
   return config;
 }
 
+// The text with a question mark for every byte that is not ASCII. Only a comment may have one, and
+// toml++ 3.3 reaches a __builtin_unreachable() on some characters where it looks for blanks.
+std::string ascii_only(std::string_view text) {
+  std::string ascii{text};
+  std::ranges::replace_if(ascii, [](char c) { return static_cast<unsigned char>(c) > 127; }, '?');
+  return ascii;
+}
+
 }  // namespace
 
 std::expected<page_allocator_config, error> parse_machine(std::string_view text,
                                                           std::string_view name) {
   std::optional<error> problem;
   try {
-    const auto table = toml::parse(text, name);
+    const auto table = toml::parse(ascii_only(text), name);
     table_reader top{table, name, "", problem};
     auto config = read_config(top);
     if (!problem) validate(config.settings);

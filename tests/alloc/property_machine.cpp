@@ -65,7 +65,7 @@ rc::Gen<tweak> any_tweak() {
 
 void add_stretch(std::vector<memory_region>& regions, const stretch& s, std::uint64_t begin,
                  std::uint64_t end) {
-  begin += regions.empty() ? s.offset : s.offset / 1024 * 1024;  // TEMP
+  begin += s.offset;
   end = std::min(end, begin + s.frames);
   if (begin >= end) return;
   const auto gap_begin = std::min(end, begin + s.gap_at);
@@ -174,9 +174,6 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
     }
   }
   std::ranges::sort(config.cma_areas, {}, &cma_area::base);
-  std::erase_if(config.cma_areas, [&](const auto& a) {  // TEMP
-    return std::ranges::any_of(config.cma_areas, [&](const auto& b) { return b.end() == a.base; });
-  });
 
   if (m.min_free_kbytes != 0) config.settings.min_free_kbytes = m.min_free_kbytes;
   config.settings.watermark_boost_factor = m.boost_factor;

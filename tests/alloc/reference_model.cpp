@@ -19,13 +19,13 @@ kernel kernel_of(const kernel_profile& profile) {
 
 reference_model::reference_model(const allocator_state& state, const kernel_profile& profile,
                                  const tuning& settings)
-    : cma_areas_{state.cma_areas} {
+    : memory_{state.memory}, cma_areas_{state.cma_areas} {
   zones_.reserve(state.zones.size());
   for (const auto& zone : state.zones) zones_.emplace_back(zone, kernel_of(profile), settings);
 }
 
 allocator_state reference_model::state() const {
-  allocator_state result{.cma_areas = cma_areas_};
+  allocator_state result{.memory = memory_, .cma_areas = cma_areas_};
   for (const auto& zone : zones_) result.zones.push_back(zone.state());
   return result;
 }

@@ -49,6 +49,7 @@ class reference_model {
   [[nodiscard]] zone_model& zone_of(pfn frame);
 
   std::vector<zone_model> zones_;
+  std::optional<memory_map> memory_;
   std::vector<cma_area> cma_areas_;
   std::vector<fallback_event> log_;
 };

@@ -15,7 +15,8 @@ TEST_CASE("a zone that ends in a hole is taken up, used and given back as it is"
   zone.pageblocks[0] = zone.pageblocks[1] = migratetype::movable;
   zone.free_lists[10][static_cast<unsigned>(migratetype::movable)] = {pfn{0}};
   zone.free_pages = 1024;
-  const allocator_state state{.zones = {zone}};
+  const allocator_state state{.memory = memory_map{{{pfn{0}, 1024, region_kind::ram}}},
+                              .zones = {zone}};
 
   auto memory = page_allocator::restore(state, linux_6_1);
   REQUIRE(memory);

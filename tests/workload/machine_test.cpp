@@ -75,6 +75,14 @@ pcp_batch_scale_max = 3
                                   .pcp_batch_scale_max = 3});
 }
 
+TEST_CASE("comments of a machine file may be in any language, keys may not", "[workload]") {
+  CHECK(parse_machine("memory = \"1 GiB\"  # mémoire \ufef7\n", "m.toml"));
+  const auto refused = parse_machine("memory\ufef7 = \"1 GiB\"\n", "m.toml");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == errc::malformed);
+  CHECK_THAT(refused.error().message(), ContainsSubstring("m.toml:1:"));
+}
+
 TEST_CASE("a key that does not exist is refused with those that do", "[workload]") {
   CHECK(complaint("memory = \"1 GiB\"\ncpu = 2") ==
         "m.toml:2: unknown key \"cpu\"; there are memory, region, cpus, profile, movable_zone, "

@@ -14,6 +14,7 @@
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/alloc/zone.hpp>
 #include <memsim/core/types.hpp>
+#include <memsim/frames/memory_map.hpp>
 #include <memsim/frames/zones.hpp>
 
 namespace memsim {
@@ -95,6 +96,8 @@ struct cma_area {
 [[nodiscard]] std::string to_text(const cma_area&);
 
 struct allocator_state {
+  /// What is memory; none, as in a recording: every pageblock of a zone that is no hole.
+  std::optional<memory_map> memory{};
   std::vector<zone_state> zones{};  ///< in ascending address order
   std::vector<cma_area> cma_areas{};
 

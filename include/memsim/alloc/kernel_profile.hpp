@@ -72,6 +72,8 @@ struct kernel_profile {
   rule merging_retypes_pageblock = rule::on;
   /// Blocks of order 10 are given back as two pageblocks, each with its own type (B6).
   rule frees_by_pageblock = rule::on;
+  /// ZONE_MOVABLE has its share of min_free_kbytes as every zone; otherwise little of its own.
+  rule movable_zone_shares_minimum = rule::off;
   /// Only requests that may wake the reclaimer clear a zone's boosted flag (B10).
   rule boosted_flag_needs_kswapd = rule::on;
 
@@ -94,6 +96,7 @@ inline constexpr kernel_profile linux_6_1{
     .pcp_notes_migratetype = rule::on,
     .merging_retypes_pageblock = rule::off,
     .frees_by_pageblock = rule::off,
+    .movable_zone_shares_minimum = rule::on,
     .boosted_flag_needs_kswapd = rule::off,
 };
 

@@ -67,7 +67,7 @@ class memory_map {
   std::vector<memory_region> regions_;
 };
 
-/// Frames are linked by 32-bit numbers, and a few of these name list heads: 16 TiB less 4 GiB.
+/// Frames are numbered with 32 bits, and so is the end of every block: 16 TiB less 4 GiB.
 inline constexpr pfn max_frame_end{(1ULL << 32) - (1ULL << 20)};
 
 }  // namespace memsim
