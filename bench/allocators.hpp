@@ -18,8 +18,6 @@ namespace memsim::bench {
 /// One CPU, the default profile, no observer; every request is for movable user memory.
 class linux_like {
  public:
-  static constexpr double bytes_per_frame = frame_table::bytes_per_frame;
-
   explicit linux_like(bytes memory) : memory_{{.memory = memory_map::x86_64(memory)}} {}
 
   std::uint64_t alloc(unsigned size) {
@@ -28,6 +26,20 @@ class linux_like {
   }
   void free(std::uint64_t frame, unsigned size) { memory_.free(context_, pfn{frame}, order{size}); }
 
+  /// The frame table's, as if every frame had been a free block's head, and that of the lists.
+  [[nodiscard]] double bytes_per_frame() const {
+    std::uint64_t lists = 0;
+    std::uint64_t frames = 0;
+    for (const zone& z : memory_.zones()) {
+      frames += z.extent.managed;
+      for (const auto& list : z.lists) lists += list.capacity() * sizeof(std::uint32_t);
+      for (const auto& pcp : z.cpus) {
+        for (const auto& list : pcp.lists) lists += list.capacity() * sizeof(detail::packed_page);
+      }
+    }
+    return frame_table::bytes_per_frame + static_cast<double>(lists) / static_cast<double>(frames);
+  }
+
  private:
   page_allocator memory_;
   context context_;
@@ -35,12 +47,12 @@ class linux_like {
 
 class textbook {
  public:
-  static constexpr double bytes_per_frame = sizeof(textbook_buddy::page);
-
   explicit textbook(bytes memory) : memory_{memory.frames()} {}
 
   std::uint64_t alloc(unsigned order) { return memory_.alloc(order); }
   void free(std::uint64_t frame, unsigned order) { memory_.free(frame, order); }
+
+  [[nodiscard]] static double bytes_per_frame() { return sizeof(textbook_buddy::page); }
 
  private:
   textbook_buddy memory_;
@@ -51,8 +63,6 @@ static_assert(textbook_buddy::none == no_block);
 /// Gives out nothing at no cost: what remains is the harness. The compiler is kept from seeing it.
 class nothing {
  public:
-  static constexpr double bytes_per_frame = 0;
-
   explicit nothing(bytes) {}
 
   std::uint64_t alloc(unsigned order) {
@@ -63,6 +73,8 @@ class nothing {
   void free(std::uint64_t frame, unsigned order) {
     asm volatile("" : : "r"(frame), "r"(order) : "memory");
   }
+
+  [[nodiscard]] static double bytes_per_frame() { return 0; }
 };
 
 }  // namespace memsim::bench

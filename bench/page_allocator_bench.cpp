@@ -3,14 +3,16 @@
 /// \file
 /// The page allocator beside a textbook buddy, on machines of 1 GiB to 1 TiB.
 ///
-/// | counter              | says                                                                  |
-/// |----------------------|-----------------------------------------------------------------------|
-/// | ns_per_pair          | CPU time of a free and an allocation, the harness included            |
-/// | bytes_per_frame      | metadata of a frame in use                                            |
-/// | resident_mib_per_gib | RAM that the allocator took, once filled and churned, per simulated GiB
-/// | | open_ms              | time to make the machine, untouched | | open_resident_mib    | RAM
-/// that the untouched machine took                                   | | failed_per_million   |
-/// pairs whose request found no block                                    |
+// clang-format off
+/// | counter              | says                                                                    |
+/// |----------------------|-------------------------------------------------------------------------|
+/// | ns_per_pair          | CPU time of a free and an allocation, the harness included              |
+/// | bytes_per_frame      | metadata per frame of the machine as it stands, lists included          |
+/// | resident_mib_per_gib | RAM that the allocator took, once filled and churned, per simulated GiB |
+/// | open_ms              | time to make the machine, untouched                                     |
+/// | open_resident_mib    | RAM that the untouched machine took                                     |
+/// | failed_per_million   | pairs whose request found no block                                      |
+// clang-format on
 ///
 /// Machines are made once and stay as the runs before left them: repetitions see a steady state.
 /// scripts/bench runs all this and judges the ratios.
@@ -94,7 +96,7 @@ struct bench_machine {
 
   void report(benchmark::State& state, double ns_per_pair) const {
     state.counters["ns_per_pair"] = ns_per_pair;
-    state.counters["bytes_per_frame"] = Allocator::bytes_per_frame;
+    state.counters["bytes_per_frame"] = memory.bytes_per_frame();
     state.counters["resident_mib_per_gib"] =
         resident_mib / (static_cast<double>(memory_size.value()) / (1 << 30));
     state.counters["open_ms"] = untouched.ms;

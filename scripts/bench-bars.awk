@@ -25,6 +25,8 @@ END {
   ratio("random_drain/16GiB", "ns_per_free", 0.7)
   growth("mixed_churn/1024GiB", "mixed_churn/16GiB", 1.6)
   limit("order0_churn/16GiB", "bytes_per_frame", 10)
+  limit("mixed_churn/16GiB", "bytes_per_frame", 10)
+  limit("random_drain/16GiB", "bytes_per_frame", 10)
   limit("mixed_churn/1024GiB", "open_ms", 5)
   limit("mixed_churn/1024GiB", "open_resident_mib", 16)
   ratio("order0_churn/16GiB", "resident_mib_per_gib")

@@ -78,10 +78,10 @@ std::uint64_t check_against_model(const kernel_profile& profile, std::uint64_t w
 
 TEST_CASE("random operations under Linux 6.1 agree with the reference model",
           "[alloc][properties]") {
-  CHECK(check_against_model(linux_6_1, wanted_operations() / 2) > 0);
+  CHECK(check_against_model(linux_6_1, wanted_operations() / 2) >= wanted_operations() / 2);
 }
 
 TEST_CASE("random operations under Linux 6.12 agree with the reference model",
           "[alloc][properties]") {
-  CHECK(check_against_model(linux_6_12, wanted_operations() / 2) > 0);
+  CHECK(check_against_model(linux_6_12, wanted_operations() / 2) >= wanted_operations() / 2);
 }

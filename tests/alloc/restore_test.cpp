@@ -70,8 +70,8 @@ SCENARIO("what is memory is part of the state", "[alloc][restore]") {
 
 SCENARIO("states of unusual machines are taken back", "[alloc][restore]") {
   GIVEN("a zone that begins in the middle of a pageblock, behind a hole") {
-    const page_allocator memory{{.memory = memory_map{{{pfn{256}, 3000, ram},
-                                                       {pfn{4396}, 100'000, ram}}}}};
+    const page_allocator memory{
+        {.memory = memory_map{{{pfn{256}, 3000, ram}, {pfn{4396}, 100'000, ram}}}}};
     REQUIRE(memory.zones().size() == 2);
     CHECK(again(memory).state() == memory.state());
   }
@@ -80,8 +80,8 @@ SCENARIO("states of unusual machines are taken back", "[alloc][restore]") {
     CHECK(again(memory).state() == memory.state());
   }
   GIVEN("a min_free_kbytes of most of the machine") {
-    const page_allocator memory{{.memory = memory_map::x86_64(64_GiB),
-                                 .settings = {.min_free_kbytes = 60'000'000}}};
+    const page_allocator memory{
+        {.memory = memory_map::x86_64(64_GiB), .settings = {.min_free_kbytes = 60'000'000}}};
     const auto& set = memory.zones().back().cpus[0];
     CHECK(set.high_min > set.high_max);
     CHECK(again(memory).state() == memory.state());
@@ -97,11 +97,10 @@ SCENARIO("states of unusual machines are taken back", "[alloc][restore]") {
 }
 
 SCENARIO("neighbouring CMA areas are freed as one", "[alloc][cma]") {
-  const page_allocator memory{{.memory = memory_map::x86_64(64_MiB),
-                               .cma_areas = {{pfn{8192}, 512}, {pfn{8704}, 512}}}};
+  const page_allocator memory{
+      {.memory = memory_map::x86_64(64_MiB), .cma_areas = {{pfn{8192}, 512}, {pfn{8704}, 512}}}};
   CHECK(testing::check_invariants(memory).empty());
-  CHECK(memory.free_list(memory.zones()[1], order{10}, migratetype::cma) ==
-        std::vector{pfn{8192}});
+  CHECK(memory.free_list(memory.zones()[1], order{10}, migratetype::cma) == std::vector{pfn{8192}});
   CHECK(memory.zones()[1].free_cma == 1024);
 }
 
