@@ -22,11 +22,12 @@ namespace memsim::detail {
 /// Orders that make a page set give everything back when many of them are freed.
 [[nodiscard]] constexpr bool is_high_order(unsigned order) { return order - 1 < costly_order; }
 
-/// The upper limit wins where the limits cross, as they do when min_free_kbytes is set high
-/// (modelling assumption).
+/// Modelling assumption: where the limits cross, as they do when min_free_kbytes is set high, what
+/// is below the upper limit becomes the lower one.
 [[nodiscard]] constexpr std::uint32_t clamped(std::uint32_t value, std::uint32_t low,
                                               std::uint32_t high) {
-  return std::min(std::max(value, low), high);
+  if (value >= high) return high;
+  return value <= low ? low : value;
 }
 
 /// pcp_list_of() as a table, none where the type has no lists.

@@ -27,10 +27,10 @@ enum class kernel { v6_1, v6_12 };
 
 enum class watermark { min, low, high };
 
-/// The upper limit wins where the limits cross, as they do when min_free_kbytes is set high.
+/// Limits may cross: what is below the upper one is then raised to the lower one.
 constexpr std::int64_t kernel_clamp(std::int64_t value, std::int64_t low, std::int64_t high) {
-  const auto at_least = value < low ? low : value;
-  return at_least > high ? high : at_least;
+  if (value >= high) return high;
+  return value <= low ? low : value;
 }
 
 /// One attempt of a request: what it wants, and what A1 lets it do.
