@@ -43,7 +43,7 @@ json indices_json(const order_counts& blocks) {
     unusable.push_back(unusable_index(blocks, order{o}));
     fragmented.push_back(fragmentation_index(blocks, order{o}));
     unusable_part.push_back(unusable_fraction(blocks, order{o}));
-    fragmented_part.push_back(*fragmentation_fraction(blocks, order{o}));
+    fragmented_part.push_back(fragmentation_fraction(blocks, order{o}).value());
   }
   return {{"unusable_index", unusable},
           {"fragmentation_index", fragmented},

@@ -18,7 +18,10 @@ namespace memsim::detail {
 namespace {
 
 struct file_closer {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+  // The owner of the file is the unique_ptr that calls this.
+  void operator()(std::FILE* file) const {
+    std::fclose(file);  // NOLINT(cppcoreguidelines-owning-memory)
+  }
 };
 /// A file without a name, gone when closed. Unlike a pipe it never fills up, so neither side waits
 /// for the other.
@@ -32,7 +35,7 @@ scratch_file open_scratch() {
 
 std::string contents_of(std::FILE* file) {
   std::string text;
-  std::rewind(file);
+  if (std::fseek(file, 0, SEEK_SET) != 0) return text;
   std::array<char, 65536> part{};
   while (const auto count = std::fread(part.data(), 1, part.size(), file)) {
     text.append(part.data(), count);
@@ -73,10 +76,9 @@ std::expected<std::string, error> run_gnuplot(std::string_view script) {
   const auto complaints = open_scratch();
   if (!input || !output || !complaints ||
       std::fwrite(script.data(), 1, script.size(), input.get()) != script.size() ||
-      std::fflush(input.get()) != 0) {
+      std::fseek(input.get(), 0, SEEK_SET) != 0) {
     return fail(errc::io, "cannot write a temporary file: {}", std::strerror(errno));
   }
-  std::rewind(input.get());
 
   spawn_actions actions;
   actions.connect(input.get(), STDIN_FILENO);

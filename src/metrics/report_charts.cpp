@@ -152,7 +152,7 @@ std::string as_element(std::string svg, const chart& c) {
   // Groups that were opened for a pen that then drew nothing.
   replace_all(svg, "\n\n", "\n");
   replace_all(svg, "<svg",
-              fmt::format("<svg role=\"img\" aria-label=\"{}\"", html_escaped(c.title)));
+              fmt::format(R"(<svg role="img" aria-label="{}")", html_escaped(c.title)));
   return svg;
 }
 

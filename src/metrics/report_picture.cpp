@@ -38,7 +38,7 @@ std::uint8_t colour_of(const picture_cell& cell) {
   if (!cell.memory) return hole_colour;
   // Rounded up, so that a single page in use shows.
   const auto fill = (cell.in_use * fill_steps + pageblock_frames - 1) / pageblock_frames;
-  return static_cast<std::uint8_t>(1 + static_cast<unsigned>(cell.type) * (fill_steps + 1) + fill);
+  return static_cast<std::uint8_t>(1 + static_cast<frame_count>(cell.type) * (fill_steps + 1) + fill);
 }
 
 /// Shades are transparent, so that they are right on a light page and on a dark one.
@@ -83,7 +83,7 @@ std::string address_labels(const memory_picture& picture, const picture_layout& 
   const auto cells = layout.lines.size() * layout.width;
   const auto step =
       std::max(layout.width, std::bit_floor(std::max<std::size_t>(cells / wanted, 1)));
-  const double height = static_cast<double>(layout.lines.size());
+  const auto height = static_cast<double>(layout.lines.size());
   // No closer than this, or they would overlap.
   constexpr double closest = 0.05;
   double last = -1;
