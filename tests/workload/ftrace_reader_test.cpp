@@ -97,6 +97,19 @@ TEST_CASE("a line longer than any of the kernel's is passed over in bounded memo
   CHECK(trace.bytes_read() == in.str().size());
 }
 
+TEST_CASE("a line too long is passed over wherever in the file it is", "[workload]") {
+  const auto length = GENERATE(std::size_t{200'000}, std::size_t{4 * detail::max_line_bytes},
+                               std::size_t{1'000'000});
+  const std::string too_long(length, 'x');
+  std::istringstream in{fmt::format("{0}\n{0}\n{1}\n{0}", too_long, free_line)};
+  ftrace_reader trace{in, "t", strictness::lenient};
+  CHECK(read_all(trace) == reading{1});
+  CHECK(trace.malformed_lines() == 3);
+  CHECK_THAT(trace.first_malformed(), ContainsSubstring("t:1: longer than 65536 bytes: \"xxx"));
+  CHECK(trace.line() == 4);
+  CHECK(trace.bytes_read() == in.str().size());
+}
+
 TEST_CASE("lines that straddle the reader's buffer are read whole", "[workload]") {
   std::string text;
   constexpr int lines = 20'000;
