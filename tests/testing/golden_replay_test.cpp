@@ -158,6 +158,8 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
              ContainsSubstring("x.trace:12: ID 0 is not new"));
   CHECK_THAT(message(replaced(small_recording, "a 1 0", "a 1 11")),
              ContainsSubstring("'11' is not a number from 0 to 10"));
+  CHECK_THAT(message(replaced(small_recording, "a 1 0 M", "a 1 0 Q")),
+             ContainsSubstring("x.trace:12: GFP letters 'Q': allowed are U, M, R, k, h, t, d"));
   CHECK_THAT(message(replaced(small_recording, "free 1024", "free 1000")),
              ContainsSubstring("the lists hold 1024"));
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 0 0")),
