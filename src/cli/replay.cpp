@@ -127,22 +127,18 @@ std::expected<prelude, error> look_ahead(const replay_arguments& args, trace_sou
   return result;
 }
 
-/// The samples, with how many fallbacks the recording had by the time of each beside memsim's own.
-time_series with_recorded_fallbacks(const time_series& samples,
-                                    const std::vector<replay_fallback>& recorded) {
-  auto columns = samples.columns();
+/// What is read off at each sample: the machine's state, and beside memsim's own fallbacks how many
+/// the recording had by then.
+std::vector<series_column> sampled_columns() {
+  auto columns = columns_of(default_metrics());
   columns.push_back({"recorded_fallbacks", "events", "fallbacks so far in the recording"});
-  time_series result{std::move(columns)};
-  std::vector<nanoseconds> times;
-  for (const auto& fallback : recorded) times.push_back(fallback.since_start);
-  std::ranges::sort(times);
-  for (std::size_t row = 0; row < samples.rows(); ++row) {
-    std::vector<double> values(samples.values(row).begin(), samples.values(row).end());
-    const auto so_far = std::ranges::upper_bound(times, samples.time(row)) - times.begin();
-    values.push_back(static_cast<double>(so_far));
-    result.add(samples.time(row), values);
-  }
-  return result;
+  return columns;
+}
+
+std::vector<double> sampled_values(const page_allocator& memory, const replay_counts& counts) {
+  auto values = values_of(default_metrics(), memory);
+  values.push_back(static_cast<double>(counts.recorded_fallbacks));
+  return values;
 }
 
 template <class T>
@@ -172,8 +168,15 @@ struct prepared_replay {
   std::string machine_file;
   page_allocator memory;
   nanoseconds sample_interval{};
+  bool looked_ahead = false;
+  std::optional<rule> cma_row{};  ///< in pagetypeinfo; none: if there is a CMA area
   std::vector<zone_order_counts> recorded_buddyinfo{};
 };
+
+std::optional<rule> cma_row_of(const machine_source& machine) {
+  const auto* captured = std::get_if<machine_description>(&machine);
+  return captured == nullptr ? std::nullopt : captured->cma_row;
+}
 
 std::expected<prepared_replay, error> prepare(const replay_arguments& args, progress& meter) {
   const auto profile = chosen_profile(args);
@@ -196,8 +199,13 @@ std::expected<prepared_replay, error> prepare(const replay_arguments& args, prog
       *machine,
       {.profile = *profile, .seed = args.seed, .hints = ahead->hints ? &*ahead->hints : nullptr});
   if (!memory) return std::unexpected{memory.error()};
-  return prepared_replay{std::move(*trace), *machine_file, std::move(*memory),
-                         ahead->sample_interval, std::move(*buddyinfo)};
+  return prepared_replay{.trace = std::move(*trace),
+                         .machine_file = *machine_file,
+                         .memory = std::move(*memory),
+                         .sample_interval = ahead->sample_interval,
+                         .looked_ahead = ahead->hints.has_value(),
+                         .cma_row = cma_row_of(*machine),
+                         .recorded_buddyinfo = std::move(*buddyinfo)};
 }
 
 struct finished_replay {
@@ -208,7 +216,7 @@ struct finished_replay {
 };
 
 run_description describe(const replay_arguments& args, const prepared_replay& start,
-                         nanoseconds duration) {
+                         const replay_summary& summary) {
   const auto& profile = start.memory.profile();
   return {.title = fmt::format("replay of {}", fs::path{start.trace.name()}.filename().string()),
           .command = command_of(args, start.machine_file, profile),
@@ -217,7 +225,9 @@ run_description describe(const replay_arguments& args, const prepared_replay& st
           .profile = std::string{profile.name},
           .seed = args.seed,
           .state = start.memory.state_digest(),
-          .duration = duration};
+          .duration = summary.duration,
+          .looked_ahead = start.looked_ahead,
+          .first_malformed = summary.first_malformed};
 }
 
 recording_comparison compare(const replay_summary& summary, const memory_measurement& after,
@@ -240,9 +250,10 @@ std::expected<finished_replay, error> run(const replay_arguments& args, prepared
 
   meter.begin(fmt::format("replaying {}", start.trace.name()), start.trace.size());
   auto reader = start.trace.read(args.mode());
-  time_series samples{columns_of(default_metrics())};
-  const auto sample = [&](nanoseconds time, const page_allocator& now) {
-    samples.add(time, values_of(default_metrics(), now));
+  results.samples = time_series{sampled_columns()};
+  const auto sample = [&](nanoseconds time, const page_allocator& now,
+                          const replay_counts& counts) {
+    results.samples.add(time, sampled_values(now, counts));
     meter.show(reader.bytes_read());
   };
   const auto summary =
@@ -251,13 +262,12 @@ std::expected<finished_replay, error> run(const replay_arguments& args, prepared
 
   results.after = measure(memory);
   results.picture_after = take_picture(memory);
-  results.samples = with_recorded_fallbacks(samples, summary->recorded_fallbacks);
   results.statistics = all_statistics(*summary, memory);
   results.recorded = compare(*summary, results.after, std::move(start.recorded_buddyinfo));
-  results.run = describe(args, start, summary->duration);
+  results.run = describe(args, start, *summary);
   done.summary = to_text(*summary);
   done.buddyinfo = buddyinfo_text(memory);
-  done.pagetypeinfo = pagetypeinfo_text(memory);
+  done.pagetypeinfo = pagetypeinfo_text(memory, start.cma_row);
   return done;
 }
 

@@ -127,6 +127,7 @@ class pagetypeinfo_parser {
       : machine_{machine}, lines_{lines} {}
 
   std::expected<void, error> parse() {
+    machine_.cma_row = rule::off;
     while (lines_.next()) {
       if (auto ok = take_line(); !ok) return ok;
     }
@@ -208,6 +209,7 @@ class pagetypeinfo_parser {
     }
     const auto type = type_number(detail::take_word(rest));
     if (!type) return lines_.complain(errc::unsupported, "not the name of a migratetype");
+    if (all_migratetypes[*type] == migratetype::cma) machine_.cma_row = rule::on;
     const auto counts = parse_counts(rest);
     if (!counts) return lines_.complain(errc::malformed, "not a row of counts");
     if (counts->size() != page_orders) return wrong_orders(lines_, counts->size());

@@ -34,11 +34,18 @@ class ftrace_reader::impl {
       if (const auto* other = std::get_if<detail::other_event>(&**line)) skip(other->name);
       if (const auto* lost = std::get_if<detail::lost_events>(&**line)) lost_events_ += lost->count;
       if (const auto* malformed = std::get_if<detail::malformed_line>(&**line)) {
-        auto message = complaint(malformed->reason);
-        if (mode_ == strictness::strict) return fail(errc::malformed, "{}", message);
-        if (malformed_lines_++ == 0) first_malformed_ = std::move(message);
+        if (auto ok = pass_over({errc::malformed, malformed->reason}); !ok) {
+          return std::unexpected{std::move(ok).error()};
+        }
       }
     }
+  }
+
+  // What is done about a line that cannot be used.
+  std::expected<void, error> pass_over(const error& why) {
+    if (mode_ == strictness::strict) return fail(why.code(), "{}", complaint(why.message()));
+    if (malformed_lines_++ == 0) first_malformed_ = complaint(why.message());
+    return {};
   }
 
   std::vector<skipped_event> skipped() const {
@@ -101,6 +108,7 @@ ftrace_reader::ftrace_reader(ftrace_reader&&) noexcept = default;
 ftrace_reader& ftrace_reader::operator=(ftrace_reader&&) noexcept = default;
 
 std::expected<std::optional<trace_event>, error> ftrace_reader::next() { return impl_->next(); }
+std::expected<void, error> ftrace_reader::refuse(const error& why) { return impl_->pass_over(why); }
 const std::string& ftrace_reader::name() const { return impl_->name_; }
 std::uint64_t ftrace_reader::line() const { return impl_->lines_.number(); }
 std::uint64_t ftrace_reader::bytes_read() const { return impl_->lines_.bytes(); }
