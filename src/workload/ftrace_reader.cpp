@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/workload/ftrace_reader.hpp>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <utility>
@@ -17,6 +19,27 @@ constexpr std::size_t shown_line = 160;
 constexpr std::size_t shown_name = 64;
 // A file that is no trace must not fill the memory with names.
 constexpr std::size_t max_names = 1000;
+
+// What a trace is kept in where it is not text, and what makes text of it.
+struct known_format {
+  std::string_view beginning;
+  std::string_view name;
+  std::string_view remedy;
+};
+constexpr std::array known_formats{
+    known_format{"\x17\x08\x44tracing", "a trace-cmd recording", "trace-cmd report"},
+    known_format{"\xfd"
+                 "7zXZ",
+                 "compressed with xz", "xz -d"},
+    known_format{"\x1f\x8b", "compressed with gzip", "gzip -d"},
+    known_format{"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d"},
+};
+
+const known_format* find_format(std::string_view beginning) {
+  const auto* const found = std::ranges::find_if(
+      known_formats, [&](const known_format& f) { return beginning.starts_with(f.beginning); });
+  return found == known_formats.end() ? nullptr : found;
+}
 
 }  // namespace
 
@@ -68,7 +91,14 @@ class ftrace_reader::impl {
   std::expected<maybe_line, error> next_line() {
     using detail::line_reader;
     using detail::malformed_line;
-    switch (lines_.next()) {
+    const auto outcome = lines_.next();
+    if (lines_.number() == 1) {
+      if (const auto* format = find_format(lines_.text())) {
+        return fail(errc::unsupported, "{}: this is {}, not text: `{}` makes text of it", name_,
+                    format->name, format->remedy);
+      }
+    }
+    switch (outcome) {
       case line_reader::outcome::line: return detail::parse_ftrace_line(lines_.text(), flags_);
       case line_reader::outcome::cut_off:
         // It may have lost more than its end, also where what is left can be read: `pfn=0x12c4` of

@@ -7,6 +7,7 @@
 
 #include <sys/wait.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
@@ -169,7 +170,33 @@ TEST_CASE("unusable input is a message, exit code 2, and no files", "[cli]") {
     CHECK_THAT(refused(small_trace() + " --profile linux_2_4"), ContainsSubstring("linux_6_12"));
   }
   SECTION("a time that is none") {
-    CHECK_THAT(refused(small_trace() + " --sample-every 0"), ContainsSubstring("--sample-every"));
+    for (const std::string time : {"0", "nan", "-1", "inf", "1s", "2e9"}) {
+      CHECK_THAT(refused(small_trace() + " --sample-every " + time),
+                 ContainsSubstring("--sample-every: '" + time + "' is not a number from 1e-09 to"));
+    }
+  }
+  SECTION("a seed that is none") {
+    for (const std::string seed : {"-1", "1.5", "0x10", "18446744073709551616"}) {
+      CHECK_THAT(refused(small_trace() + " --seed " + seed),
+                 ContainsSubstring("--seed: '" + seed +
+                                   "' is not a whole number from 0 to 18446744073709551615"));
+    }
+  }
+  SECTION("a machine that cannot be") {
+    scratch.write("cma.toml", "memory = \"64 MiB\"\n[[cma]]\nbase = 0\nsize = 4096\n");
+    CHECK_THAT(refused(small_trace() + " --machine cma.toml"),
+               ContainsSubstring("cma.toml: cma_areas: "));
+    scratch.write("movable.toml", "memory = \"64 MiB\"\nmovable_zone = \"1 GiB\"\n");
+    CHECK_THAT(refused(small_trace() + " --machine movable.toml"),
+               ContainsSubstring("movable.toml: movable zone of "));
+  }
+  SECTION("a recording of trace-cmd") {
+    scratch.write("trace.dat", "\x17\x08\x44tracing6");
+    CHECK_THAT(refused("trace.dat --lenient --machine " + small_machine()),
+               ContainsSubstring("trace.dat: ") && ContainsSubstring("`trace-cmd report`"));
+  }
+  SECTION("a directory") {
+    CHECK_THAT(refused(". --machine " + small_machine()), ContainsSubstring("is a directory"));
   }
 }
 
@@ -229,6 +256,42 @@ TEST_CASE("pagetypeinfo has a row and a column for CMA if the captured one has",
   INFO(result.complaints);
   REQUIRE(result.status == 0);
   CHECK(scratch.read("out/pagetypeinfo") == text);
+}
+
+TEST_CASE("a trace without events is replayed with a warning", "[cli]") {
+  temporary_directory scratch;
+  scratch.write("empty.trace", "# tracer: nop\n");
+  scratch.write("machine.toml", "memory = \"64 MiB\"\n");
+  const auto result = replay(scratch, "empty.trace --machine machine.toml --json");
+  CHECK(result.status == 0);
+  CHECK(result.complaints ==
+        "memsim replay: warning: empty.trace: no event of the page allocator in 1 lines\n");
+}
+
+TEST_CASE("a trace of unknown length has samples within bounds, the last at its end", "[cli]") {
+  temporary_directory scratch;
+  std::string trace;
+  constexpr int events = 5000;
+  for (int i = 0; i <= events; ++i) {
+    trace += fmt::format("a-1 [000] {}.{}: mm_page_free_batched: page=0x1 pfn=0x200 order=0\n",
+                         i / 10, i % 10);
+  }
+  scratch.write("long.trace", trace);
+  scratch.write("machine.toml", "memory = \"64 MiB\"\n");
+  REQUIRE(
+      replay(scratch, "- --machine machine.toml -o out", scratch.path() / "long.trace").status ==
+      0);
+  const auto csv = scratch.read("out/samples.csv");
+  const auto rows = std::ranges::count(csv, '\n') - 1;
+  CHECK(rows > 1000);
+  CHECK(rows <= 2001);
+  CHECK_THAT(csv, ContainsSubstring("\n500.000000,"));
+
+  REQUIRE(replay(scratch, "- --machine machine.toml -o asked --sample-every 0.1",
+                 scratch.path() / "long.trace")
+              .status == 0);
+  const auto asked = scratch.read("asked/samples.csv");
+  CHECK(std::ranges::count(asked, '\n') == 1 + events + 2);
 }
 
 TEST_CASE("results that cannot be written are a message and exit code 2", "[cli]") {

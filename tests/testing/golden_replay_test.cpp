@@ -171,5 +171,13 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
   CHECK_THAT(message(replaced(small_recording, "batch 1", "batch 0")),
              ContainsSubstring("batch is 0"));
   CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", "linux")),
-             ContainsSubstring("not a kernel release"));
+             ContainsSubstring("x.trace: 'linux' is not a kernel release"));
+  for (const auto* unknown : {"linux-5.4.1", "linux-6.10", "linux-6.125", "7.0"}) {
+    CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", unknown)),
+               ContainsSubstring(fmt::format("x.trace: no rules of kernel '{}'", unknown)) &&
+                   ContainsSubstring("linux_6_1 and linux_6_12"));
+  }
+  CHECK(message(replaced(small_recording, "linux-6.1.192", "6.1-rc1")) == "accepted");
+  CHECK(message(replaced(replaced(small_recording, "a 0 0 M 0\na 1 0 M 1\n", ""), "f 0\n", "")) ==
+        "x.trace: no decision to compare comes after the first snapshot");
 }

@@ -153,6 +153,23 @@ TEST_CASE("a file with endless names does not fill the memory with them", "[work
   CHECK(skipped.front() == skipped_event{"(others)", 2000});
 }
 
+TEST_CASE("a trace that is not text is refused with what makes text of it", "[workload]") {
+  const auto message = [](std::string text, strictness mode) {
+    std::istringstream in{text += std::string(10, '\xff')};
+    ftrace_reader trace{in, "t", mode};
+    return read_all(trace).message;
+  };
+  const auto mode = GENERATE(strictness::strict, strictness::lenient);
+  CHECK(message("\x17\x08\x44tracing6\0"s, mode) ==
+        "t: this is a trace-cmd recording, not text: `trace-cmd report` makes text of it");
+  CHECK_THAT(message("\xfd"
+                     "7zXZ\0\n\n"s,
+                     mode),
+             ContainsSubstring("`xz -d`"));
+  CHECK_THAT(message("\x1f\x8b\x08"s, mode), ContainsSubstring("`gzip -d`"));
+  CHECK_THAT(message("\x28\xb5\x2f\xfd", mode), ContainsSubstring("`zstd -d`"));
+}
+
 TEST_CASE("a stream that breaks is an input error", "[workload]") {
   struct broken_buffer final : std::streambuf {
     int_type underflow() override { throw std::runtime_error{"disk on fire"}; }
