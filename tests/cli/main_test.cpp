@@ -29,10 +29,9 @@ TEST_CASE("output that does not arrive is an error, whatever the command", "[cli
   temporary_directory scratch;
   scratch.write("empty.trace", "# tracer: nop\n");
   scratch.write("m.toml", "memory = \"64 MiB\"\n");
-  const auto* const arguments = GENERATE("--version", "--help", "verify nowhere.trace",
-                                         "verify --json nowhere.trace",
-                                         "replay empty.trace --machine m.toml",
-                                         "replay empty.trace --machine m.toml --json");
+  const auto* const arguments =
+      GENERATE("--version", "--help", "verify nowhere.trace", "verify --json nowhere.trace",
+               "replay empty.trace --machine m.toml", "replay empty.trace --machine m.toml --json");
   const auto result = run_program(scratch, std::string{arguments} + " > /dev/full");
   INFO(arguments);
   CHECK(result.status == 2);

@@ -20,11 +20,11 @@ struct outcome {
 };
 
 /// Runs `memsim ARGUMENTS` in a scratch directory. A redirection among the arguments counts.
-inline outcome run_program(const temporary_directory& scratch, const std::string& arguments) {
-  const std::string line = "cd " + scratch.path().string() +
-                           " && " MEMSIM_PROGRAM
-                           " > out.txt 2> err.txt < /dev/null " +
-                           arguments;
+/// \param first  what the shell does before
+inline outcome run_program(const temporary_directory& scratch, const std::string& arguments,
+                           const std::string& first = "true") {
+  const std::string line = "cd " + scratch.path().string() + " && " + first +
+                           " && " MEMSIM_PROGRAM " > out.txt 2> err.txt < /dev/null " + arguments;
   const int status = std::system(line.c_str());
   return {.status = WEXITSTATUS(status),
           .out = scratch.read("out.txt"),

@@ -149,6 +149,11 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
     return result ? std::string{"accepted"} : result.error().message();
   };
   CHECK_THAT(message(""), ContainsSubstring("x.trace:1: the file ends before its first line"));
+  std::string endless = "trace page_alloc 1\nkernel 6.1\nscenario ";
+  endless.append(20 << 20, 'x');
+  CHECK_THAT(message(endless),
+             ContainsSubstring("x.trace:3: longer than 16777216 bytes: scenario xxx"));
+  CHECK_THAT(message("hello"), ContainsSubstring("x.trace:1: this is not a recording"));
   CHECK_THAT(message("hello\n"), ContainsSubstring("x.trace:1: this is not a recording"));
   CHECK_THAT(message("trace thp 1\n"), ContainsSubstring("memsim verifies 'page_alloc'"));
   CHECK_THAT(message(replaced(small_recording, "end\n", "")), ContainsSubstring("ends before"));
