@@ -51,7 +51,7 @@ std::string around(std::string_view line, std::size_t difference) {
 std::string describe(const testing::golden_difference& d) {
   std::size_t i = 0;
   while (i < d.recorded.size() && i < d.simulated.size() && d.recorded[i] == d.simulated[i]) ++i;
-  return fmt::format("first difference at line {}: recorded \"{}\", simulated \"{}\"", d.line,
+  return fmt::format(R"(first difference at line {}: recorded "{}", simulated "{}")", d.line,
                      around(d.recorded, i), around(d.simulated, i));
 }
 
