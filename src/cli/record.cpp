@@ -21,6 +21,7 @@
 
 #include "child_process.hpp"
 #include "commands.hpp"
+#include "option_values.hpp"
 #include "tracefs.hpp"
 
 namespace memsim::cli {
@@ -299,7 +300,7 @@ void add_record(CLI::App& app, int& outcome) {
       ->add_option("--buffer", chosen->buffer_mib,
                    "trace buffer of each CPU in MiB (default: 64, or less on a small machine)")
       ->type_name("MIB")
-      ->check(CLI::Range(1, 1 << 16));
+      ->transform(whole_number(1, 1 << 16));
   command->add_option("--tracefs", chosen->tracefs, "where tracefs is mounted (default: looked up)")
       ->type_name("DIR");
   command->add_option("COMMAND", chosen->command, "what to run, after --")->required();

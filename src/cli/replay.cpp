@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
 #include <expected>
 #include <filesystem>
+#include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -21,7 +25,9 @@
 #include <memsim/workload/machine.hpp>
 #include <memsim/workload/trace_hints.hpp>
 
+#include "bounded_series.hpp"
 #include "commands.hpp"
+#include "option_values.hpp"
 #include "output_files.hpp"
 #include "progress.hpp"
 #include "replay_input.hpp"
@@ -56,6 +62,10 @@ struct replay_arguments {
 constexpr int default_samples = 100;
 /// By the clock of the trace, where its length is not known beforehand.
 constexpr nanoseconds blind_interval = std::chrono::milliseconds{100};
+
+/// Samples at most, unless an interval is asked for: what comes through standard input may never
+/// end.
+constexpr std::size_t most_samples = 2000;
 
 /// In the report and results.json; all are counted.
 constexpr std::size_t kept_fallbacks = 1000;
@@ -127,22 +137,18 @@ std::expected<prelude, error> look_ahead(const replay_arguments& args, trace_sou
   return result;
 }
 
-/// The samples, with how many fallbacks the recording had by the time of each beside memsim's own.
-time_series with_recorded_fallbacks(const time_series& samples,
-                                    const std::vector<replay_fallback>& recorded) {
-  auto columns = samples.columns();
+/// What is read off at each sample: the machine's state, and beside memsim's own fallbacks how many
+/// the recording had by then.
+std::vector<series_column> sampled_columns() {
+  auto columns = columns_of(default_metrics());
   columns.push_back({"recorded_fallbacks", "events", "fallbacks so far in the recording"});
-  time_series result{std::move(columns)};
-  std::vector<nanoseconds> times;
-  for (const auto& fallback : recorded) times.push_back(fallback.since_start);
-  std::ranges::sort(times);
-  for (std::size_t row = 0; row < samples.rows(); ++row) {
-    std::vector<double> values(samples.values(row).begin(), samples.values(row).end());
-    const auto so_far = std::ranges::upper_bound(times, samples.time(row)) - times.begin();
-    values.push_back(static_cast<double>(so_far));
-    result.add(samples.time(row), values);
-  }
-  return result;
+  return columns;
+}
+
+std::vector<double> sampled_values(const page_allocator& memory, const replay_counts& counts) {
+  auto values = values_of(default_metrics(), memory);
+  values.push_back(static_cast<double>(counts.recorded_fallbacks));
+  return values;
 }
 
 template <class T>
@@ -172,8 +178,15 @@ struct prepared_replay {
   std::string machine_file;
   page_allocator memory;
   nanoseconds sample_interval{};
+  bool looked_ahead = false;
+  std::optional<rule> cma_row{};  ///< in pagetypeinfo; none: if there is a CMA area
   std::vector<zone_order_counts> recorded_buddyinfo{};
 };
+
+std::optional<rule> cma_row_of(const machine_source& machine) {
+  const auto* captured = std::get_if<machine_description>(&machine);
+  return captured == nullptr ? std::nullopt : captured->cma_row;
+}
 
 std::expected<prepared_replay, error> prepare(const replay_arguments& args, progress& meter) {
   const auto profile = chosen_profile(args);
@@ -195,20 +208,28 @@ std::expected<prepared_replay, error> prepare(const replay_arguments& args, prog
   auto memory = make_machine(
       *machine,
       {.profile = *profile, .seed = args.seed, .hints = ahead->hints ? &*ahead->hints : nullptr});
-  if (!memory) return std::unexpected{memory.error()};
-  return prepared_replay{std::move(*trace), *machine_file, std::move(*memory),
-                         ahead->sample_interval, std::move(*buddyinfo)};
+  if (!memory) {
+    return fail(memory.error().code(), "{}: {}", *machine_file, memory.error().message());
+  }
+  return prepared_replay{.trace = std::move(*trace),
+                         .machine_file = *machine_file,
+                         .memory = std::move(*memory),
+                         .sample_interval = ahead->sample_interval,
+                         .looked_ahead = ahead->hints.has_value(),
+                         .cma_row = cma_row_of(*machine),
+                         .recorded_buddyinfo = std::move(*buddyinfo)};
 }
 
 struct finished_replay {
   run_results results;
+  std::string warning;  // empty: nothing is odd
   std::string summary;
   std::string buddyinfo;
   std::string pagetypeinfo;
 };
 
 run_description describe(const replay_arguments& args, const prepared_replay& start,
-                         nanoseconds duration) {
+                         const replay_summary& summary) {
   const auto& profile = start.memory.profile();
   return {.title = fmt::format("replay of {}", fs::path{start.trace.name()}.filename().string()),
           .command = command_of(args, start.machine_file, profile),
@@ -217,7 +238,9 @@ run_description describe(const replay_arguments& args, const prepared_replay& st
           .profile = std::string{profile.name},
           .seed = args.seed,
           .state = start.memory.state_digest(),
-          .duration = duration};
+          .duration = summary.duration,
+          .looked_ahead = start.looked_ahead,
+          .first_malformed = summary.first_malformed};
 }
 
 recording_comparison compare(const replay_summary& summary, const memory_measurement& after,
@@ -240,24 +263,34 @@ std::expected<finished_replay, error> run(const replay_arguments& args, prepared
 
   meter.begin(fmt::format("replaying {}", start.trace.name()), start.trace.size());
   auto reader = start.trace.read(args.mode());
-  time_series samples{columns_of(default_metrics())};
-  const auto sample = [&](nanoseconds time, const page_allocator& now) {
-    samples.add(time, values_of(default_metrics(), now));
+  bounded_series samples{
+      sampled_columns(), start.sample_interval,
+      args.sample_every ? std::numeric_limits<std::size_t>::max() : most_samples};
+  bool last_is_kept = false;
+  const auto sample = [&](nanoseconds time, const page_allocator& now,
+                          const replay_counts& counts) {
+    last_is_kept = samples.is_due(time);
+    if (last_is_kept) samples.add(time, sampled_values(now, counts));
     meter.show(reader.bytes_read());
   };
   const auto summary =
       replay(reader, memory, {.seed = args.seed, .sample_interval = start.sample_interval}, sample);
   if (!summary) return std::unexpected{summary.error()};
 
+  if (!last_is_kept) samples.add(summary->duration, sampled_values(memory, summary->counts));
+  results.samples = samples.rows();
   results.after = measure(memory);
   results.picture_after = take_picture(memory);
-  results.samples = with_recorded_fallbacks(samples, summary->recorded_fallbacks);
   results.statistics = all_statistics(*summary, memory);
   results.recorded = compare(*summary, results.after, std::move(start.recorded_buddyinfo));
-  results.run = describe(args, start, summary->duration);
+  results.run = describe(args, start, *summary);
   done.summary = to_text(*summary);
+  if (std::ranges::none_of(summary->events, [](auto count) { return count > 0; })) {
+    done.warning = fmt::format("{}: no event of the page allocator in {} lines", start.trace.name(),
+                               summary->lines);
+  }
   done.buddyinfo = buddyinfo_text(memory);
-  done.pagetypeinfo = pagetypeinfo_text(memory);
+  done.pagetypeinfo = pagetypeinfo_text(memory, start.cma_row);
   return done;
 }
 
@@ -302,6 +335,7 @@ int complain(const error& e) {
 int replay_command(const replay_arguments& args) {
   const auto done = prepare_and_run(args);
   if (!done) return complain(done.error());
+  if (!done->warning.empty()) fmt::print(stderr, "memsim replay: warning: {}\n", done->warning);
   const auto files = files_of(*done);
   if (const auto written = write(files, args); !written) return complain(written.error());
   if (args.as_json) {
@@ -316,18 +350,22 @@ int replay_command(const replay_arguments& args) {
 
 void add_replay(CLI::App& app, int& outcome) {
   auto* command = app.add_subcommand(
-      "replay", "Replay a recorded trace of page allocations on a simulated machine");
-  command->footer(
+      "replay",
+      "Replays a recorded trace of page allocations on a simulated machine.\n"
       "The recorded requests are made again in the recorded order; which frames they get is\n"
       "memsim's decision. Prints what became of memory, beside what the recorded machine did, and\n"
-      "writes results.json, samples.csv, report.html, buddyinfo and pagetypeinfo.\n\n"
-      "A trace in a file is read twice: first for what it gives away about the machine before "
-      "it.\n\n"
-      "Exit code: 0, or 2 if a file or an option is unusable.");
+      "writes results.json, samples.csv, report.html, buddyinfo and pagetypeinfo.\n"
+      "\n"
+      "A trace in a file is read twice. On a captured machine the first reading is a look ahead:\n"
+      "where free memory lay and what the per-CPU lists held is laid out by what the whole trace\n"
+      "gives away. So the free lists at the end can be those of the recorded machine, and are no\n"
+      "prediction. Through standard input nothing is known beforehand.\n"
+      "Exit status: 0, or 2 if a file or an option is unusable.");
   const auto args = std::make_shared<replay_arguments>();
   command
-      ->add_option("trace", args->trace,
+      ->add_option("TRACE", args->trace,
                    "Trace as tracefs or `trace-cmd report` print it; - for standard input")
+      ->type_name("")
       ->required();
   command
       ->add_option("--machine", args->machine,
@@ -346,14 +384,16 @@ void add_replay(CLI::App& app, int& outcome) {
       ->add_option("--seed", args->seed,
                    "Seed of what a trace and /proc leave open: where free memory lies")
       ->type_name("N")
+      ->transform(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   command
       ->add_option("--sample-every", args->sample_every,
                    "Time between samples by the clock of the trace (default: a hundredth of its "
-                   "length)")
+                   "length; of standard input 0.1, doubled whenever there are 2000 samples)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1e-9, 1e9));
-  command->add_flag("--lenient", args->lenient, "Count malformed lines instead of stopping at one");
+      ->transform(real_number(1e-9, 1e9));
+  command->add_flag("--lenient", args->lenient,
+                    "Count malformed lines and impossible events instead of stopping at one");
   command->add_flag("--json", args->as_json, "Print results.json instead of tables");
   command->callback([args, &outcome] { outcome = replay_command(*args); });
 }

@@ -3,14 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <iostream>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include <memsim/workload/trace_hints.hpp>
 
+#include "input_file.hpp"
 #include "progress.hpp"
 
 namespace memsim::cli {
@@ -44,13 +44,10 @@ std::expected<trace_source, error> trace_source::open(const std::string& path) {
     source.name_ = "standard input";
     return source;
   }
+  auto file = open_input(path);
+  if (!file) return std::unexpected{std::move(file).error()};
+  source.file_ = std::move(*file);
   std::error_code code;
-  if (fs::is_directory(path, code)) {
-    return fail(errc::io, "{}: is a directory, not a trace", path);
-  }
-  errno = 0;
-  source.file_.open(path, std::ios::binary);
-  if (!source.file_) return fail(errc::io, "{}: cannot be opened: {}", path, std::strerror(errno));
   // A named pipe has no size, and cannot be read twice.
   if (fs::is_regular_file(path, code)) source.size_ = fs::file_size(path, code);
   return source;

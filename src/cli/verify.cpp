@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // memsim verify: does memsim decide what a recorded kernel decided?
-#include <fstream>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
 #include <memory>
+#include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <memsim/core/text.hpp>
 #include <memsim/testing/golden_replay.hpp>
 
 #include "commands.hpp"
+#include "input_file.hpp"
 
 namespace memsim::cli {
 namespace {
@@ -22,37 +28,45 @@ struct verdict {
   [[nodiscard]] bool passed() const { return result && result->passed(); }
 };
 
-verdict verify_file(const std::string& file) {
-  std::ifstream input{file, std::ios::binary};
-  if (!input) return {file, fail(errc::io, "{}: cannot be opened", file)};
-  return {file, testing::replay_golden(input, file)};
+/// One bad recording must not keep the others from being verified, whatever is wrong with it.
+verdict verify_file(const std::string& file) try {
+  auto input = open_input(file);
+  if (!input) return {file, std::unexpected{input.error()}};
+  return {file, testing::replay_golden(*input, file)};
+} catch (const std::bad_alloc&) {
+  return {file, fail(errc::unsupported, "{}: this host has not the memory for it", file)};
+} catch (const std::exception& e) {
+  return {file, fail(errc::malformed, "{}: {}", file, e.what())};
 }
 
 // A snapshot's lines can be very long; what differs is worth showing, not the rest.
-std::string around(const std::string& line, std::size_t difference) {
+std::string around(std::string_view line, std::size_t difference) {
   constexpr std::size_t longest = 160;
   constexpr std::size_t before = 60;
-  if (line.size() <= longest) return line;
+  if (line.size() <= longest) return escaped(line, longest);
   const std::size_t start = difference > before ? difference - before : 0;
-  return fmt::format("{}{}{}", start > 0 ? "..." : "", line.substr(start, longest),
-                     start + longest < line.size() ? "..." : "");
+  return (start > 0 ? "..." : "") + escaped(line.substr(start), longest);
 }
 
 std::string describe(const testing::golden_difference& d) {
   std::size_t i = 0;
   while (i < d.recorded.size() && i < d.simulated.size() && d.recorded[i] == d.simulated[i]) ++i;
-  return fmt::format("  first difference at line {}:\n    recorded:  {}\n    simulated: {}\n",
-                     d.line, around(d.recorded, i), around(d.simulated, i));
+  return fmt::format(R"(first difference at line {}: recorded "{}", simulated "{}")", d.line,
+                     around(d.recorded, i), around(d.simulated, i));
 }
 
-void print(const verdict& v) {
+/// One line, as scripts read it.
+std::string line_of(const verdict& v) {
   if (!v.result) {
-    fmt::print("{}: unreadable\n  {}\n", v.file, v.result.error());
-    return;
+    auto why = v.result.error().message();
+    if (why.starts_with(v.file + ": ")) why.erase(0, v.file.size() + 2);
+    std::ranges::replace(why, '\n', ' ');
+    return fmt::format("{}: unreadable: {}", v.file, why);
   }
-  fmt::print("{}: {} decisions compared, {} identical ({}, digest {})\n", v.file,
-             v.result->compared, v.result->identical, v.result->profile, v.result->end_state);
-  if (const auto& d = v.result->first_difference) fmt::print("{}", describe(*d));
+  auto line = fmt::format("{}: {} decisions compared, {} identical", v.file, v.result->compared,
+                          v.result->identical);
+  if (const auto& d = v.result->first_difference) line += ", " + describe(*d);
+  return line + fmt::format(" ({}, digest {})", v.result->profile, v.result->end_state);
 }
 
 nlohmann::ordered_json to_json(const verdict& v) {
@@ -88,13 +102,15 @@ int verify(const std::vector<std::string>& files, bool as_json) {
     if (as_json) {
       results.push_back(to_json(v));
     } else {
-      print(v);
+      fmt::print("{}\n", line_of(v));
       std::fflush(stdout);
     }
   }
   if (as_json) {
-    const nlohmann::ordered_json all{
-        {"schema", 1}, {"passed", passed}, {"failed", files.size() - passed}, {"files", results}};
+    const nlohmann::ordered_json all{{"schema", "memsim.verify/1"},
+                                     {"passed", passed},
+                                     {"failed", files.size() - passed},
+                                     {"files", results}};
     fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
     fmt::print("{} passed, {} failed\n", passed, files.size() - passed);

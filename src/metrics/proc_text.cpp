@@ -2,16 +2,15 @@
 #include <memsim/metrics/proc_text.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 
 #include <fmt/format.h>
 
 #include <memsim/alloc/page_allocator.hpp>
-#include <memsim/core/text.hpp>
 
 #include "metrics/frame_walk.hpp"
 #include "metrics/zone_blocks.hpp"
+#include "workload/proc_text.hpp"
 
 namespace memsim {
 namespace {
@@ -50,15 +49,6 @@ std::string list_length(std::uint64_t blocks) {
   return fmt::format("{}{:>6} ", too_long ? ">" : "", std::min(blocks, longest_counted_list));
 }
 
-/// Cuts the word that a line begins with, and the blanks around it, off the line.
-std::string_view take_word(std::string_view& line) {
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  const auto word = line.substr(0, line.find(' '));
-  line.remove_prefix(word.size());
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  return word;
-}
-
 std::optional<zone_type> find_zone(std::string_view name) {
   const auto found = std::ranges::find(all_zone_types, name, [](auto z) { return name_of(z); });
   if (found == all_zone_types.end()) return std::nullopt;
@@ -67,19 +57,14 @@ std::optional<zone_type> find_zone(std::string_view name) {
 
 /// `Node 0, zone   Normal` and eleven numbers.
 std::optional<zone_order_counts> parse_buddyinfo_line(std::string_view line) {
-  for (const auto expected : {"Node", "0,", "zone"}) {
-    if (take_word(line) != expected) return std::nullopt;
-  }
-  const auto zone = find_zone(take_word(line));
-  if (!zone) return std::nullopt;
-  zone_order_counts counts{.zone = *zone};
-  for (auto& blocks : counts.free_blocks) {
-    const auto word = take_word(line);
-    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), blocks);
-    if (code != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-  }
-  if (!line.empty()) return std::nullopt;
-  return counts;
+  const auto heading = detail::parse_zone_heading(line);
+  if (!heading || heading->node != 0) return std::nullopt;
+  const auto zone = find_zone(heading->zone);
+  const auto counts = detail::parse_counts(heading->rest);
+  if (!zone || !counts || counts->size() != page_orders) return std::nullopt;
+  zone_order_counts result{.zone = *zone};
+  std::ranges::transform(*counts, result.free_blocks.begin(), &detail::count_text::value);
+  return result;
 }
 
 }  // namespace
@@ -112,14 +97,14 @@ std::string buddyinfo_text(const page_allocator& memory) {
 std::expected<std::vector<zone_order_counts>, error> parse_buddyinfo(std::string_view text,
                                                                      std::string_view name) {
   std::vector<zone_order_counts> zones;
-  for (std::uint64_t number = 1; !text.empty(); ++number) {
-    const auto line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const auto zone = parse_buddyinfo_line(line);
+  detail::proc_text lines{text, name};
+  while (lines.next()) {
+    const auto zone = parse_buddyinfo_line(lines.line());
     if (!zone) {
-      return fail(errc::malformed,
-                  "{}:{}: expected `Node 0, zone NAME` of a machine of one node and {} numbers: {}",
-                  name, number, page_orders, escaped(line, 80));
+      return lines.complain(
+          errc::malformed,
+          fmt::format("expected `Node 0, zone NAME` of a machine of one node and {} numbers",
+                      page_orders));
     }
     zones.push_back(*zone);
   }

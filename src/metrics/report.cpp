@@ -125,6 +125,11 @@ std::string provenance(const run_results& r) {
   items += item("Seed", fmt::format("{}", r.run.seed));
   items += item("Length", fmt::format("{:.6f} s by the clock of the trace",
                                       std::chrono::duration<double>(r.run.duration).count()));
+  items += item("Looked ahead", r.run.looked_ahead
+                                    ? "yes: memory was laid out by what the whole trace says of it"
+                                    : "no: nothing of the trace was known beforehand");
+  if (!r.run.first_malformed.empty())
+    items += item("First line passed over", r.run.first_malformed);
   items += fmt::format("<dt>Digest</dt><dd><code>{}</code></dd>\n", r.run.state);
   return fmt::format(
       "<section>\n<h2>How this was made</h2>\n<dl>\n{}</dl>\n"

@@ -12,10 +12,18 @@ double seconds(std::chrono::nanoseconds time) {
 }
 
 json run_json(const run_description& run) {
-  return {{"title", run.title},           {"command", run.command},
-          {"input", run.input},           {"machine", run.machine},
-          {"profile", run.profile},       {"seed", run.seed},
-          {"digest", to_text(run.state)}, {"duration_s", seconds(run.duration)}};
+  json first_malformed = nullptr;
+  if (!run.first_malformed.empty()) first_malformed = run.first_malformed;
+  return {{"title", run.title},
+          {"command", run.command},
+          {"input", run.input},
+          {"machine", run.machine},
+          {"profile", run.profile},
+          {"seed", run.seed},
+          {"digest", to_text(run.state)},
+          {"duration_s", seconds(run.duration)},
+          {"looked_ahead", run.looked_ahead},
+          {"first_malformed", first_malformed}};
 }
 
 /// `{"Unmovable": {"Movable": 3}}`: wanted, then found; pairs that never occurred are left out.

@@ -6,6 +6,7 @@
 #include <map>
 
 #include <memsim/alloc/page_allocator.hpp>
+#include <memsim/core/text.hpp>
 #include <memsim/workload/golden_reader.hpp>
 
 namespace memsim::testing {
@@ -123,13 +124,31 @@ class replay final : public allocator_observer {
   std::uint64_t last_line_ = 0;
 };
 
+// The profile of exactly this kernel series: the rules of another would be compared in vain.
+std::expected<kernel_profile, error> verified_profile(const std::string& release) {
+  auto nearest = profile_for_release(release);
+  if (!nearest) return nearest;
+  // `linux_6_1` is for `linux-6.1`, `linux-6.1.192` and `6.1-rc3`.
+  std::string series{nearest->name.substr(nearest->name.find('_') + 1)};
+  std::ranges::replace(series, '_', '.');
+  std::string_view rest{release};
+  if (rest.starts_with("linux-")) rest.remove_prefix(6);
+  const bool same =
+      rest.starts_with(series) &&
+      (rest.size() == series.size() || rest[series.size()] == '.' || rest[series.size()] == '-');
+  if (same) return nearest;
+  return fail(errc::unsupported,
+              "no rules of kernel '{}' are known: recordings can be verified by {} and {}",
+              escaped(release, 64), linux_6_1, linux_6_12);
+}
+
 }  // namespace
 
 std::expected<golden_result, error> replay_golden(std::istream& input, std::string name) {
   auto reader = golden_reader::open(input, name);
   if (!reader) return std::unexpected{reader.error()};
-  const auto profile = profile_for_release(reader->header().kernel);
-  if (!profile) return std::unexpected{profile.error()};
+  const auto profile = verified_profile(reader->header().kernel);
+  if (!profile) return fail(profile.error().code(), "{}: {}", name, profile.error());
 
   const auto start = reader->next();
   if (!start) return std::unexpected{start.error()};
@@ -154,6 +173,9 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
       }
     }
     run.finish();
+  }
+  if (result.compared == 0) {
+    return fail(errc::malformed, "{}: no decision to compare comes after the first snapshot", name);
   }
   result.end_state = memory->state_digest();
   return result;

@@ -11,6 +11,8 @@
 namespace memsim {
 namespace {
 
+using detail::count_text;
+using detail::parse_counts;
 using detail::proc_text;
 using detail::zone_heading;
 
@@ -20,25 +22,6 @@ described_zone* find_zone(machine_description& machine, const zone_heading& head
     if (name_of(z.extent.type) == heading.zone) return &z;
   }
   return nullptr;
-}
-
-struct count_text {
-  std::uint64_t value = 0;
-  bool at_least = false;  // `>100000`
-};
-
-// A row of counts; nothing if there is anything else, or a count is absurd.
-std::optional<std::vector<count_text>> parse_counts(std::string_view text) {
-  std::vector<count_text> counts;
-  for (auto word = detail::take_word(text); !word.empty(); word = detail::take_word(text)) {
-    count_text count{.at_least = detail::take_prefix(word, ">")};
-    if (word.empty()) word = detail::take_word(text);  // `>` and a padded number
-    const auto value = detail::to_number<std::uint64_t>(word);
-    if (!value || *value >= detail::most_blocks) return std::nullopt;
-    count.value = *value;
-    counts.push_back(count);
-  }
-  return counts;
 }
 
 bool all_zero(const std::vector<count_text>& counts) {
@@ -127,6 +110,7 @@ class pagetypeinfo_parser {
       : machine_{machine}, lines_{lines} {}
 
   std::expected<void, error> parse() {
+    machine_.cma_row = rule::off;
     while (lines_.next()) {
       if (auto ok = take_line(); !ok) return ok;
     }
@@ -208,6 +192,7 @@ class pagetypeinfo_parser {
     }
     const auto type = type_number(detail::take_word(rest));
     if (!type) return lines_.complain(errc::unsupported, "not the name of a migratetype");
+    if (all_migratetypes[*type] == migratetype::cma) machine_.cma_row = rule::on;
     const auto counts = parse_counts(rest);
     if (!counts) return lines_.complain(errc::malformed, "not a row of counts");
     if (counts->size() != page_orders) return wrong_orders(lines_, counts->size());
@@ -275,6 +260,19 @@ std::expected<void, error> parse_buddyinfo(machine_description& machine, proc_te
 }
 
 }  // namespace
+
+std::optional<std::vector<count_text>> detail::parse_counts(std::string_view text) {
+  std::vector<count_text> counts;
+  for (auto word = take_word(text); !word.empty(); word = take_word(text)) {
+    count_text count{.at_least = take_prefix(word, ">")};
+    if (word.empty()) word = take_word(text);  // `>` and a padded number
+    const auto value = to_number<std::uint64_t>(word);
+    if (!value || *value >= most_blocks) return std::nullopt;
+    count.value = *value;
+    counts.push_back(count);
+  }
+  return counts;
+}
 
 std::expected<void, error> add_buddyinfo(machine_description& machine, std::string_view text,
                                          std::string_view name) {

@@ -155,38 +155,51 @@ std::optional<pfn> parse_pfn(std::string_view text) {
   return pfn{*value};
 }
 
-bool set_order(memsim::order& to, std::string_view text) {
+// These read one field's text; the answer is why it is no such value, or empty.
+
+std::string set_pfn(std::optional<pfn>& to, std::string_view text) {
+  to = parse_pfn(text);
+  if (to) return {};
+  return fmt::format("allowed are frame numbers from 0 to {:#x}", max_frame_end.value() - 1);
+}
+
+std::string set_order(memsim::order& to, std::string_view text) {
+  constexpr unsigned highest = 63;
   const auto value = to_number<unsigned>(text);
-  if (!value || *value >= 64) return false;
+  if (!value || *value > highest) return fmt::format("allowed are orders from 0 to {}", highest);
   to = memsim::order{*value};
-  return true;
+  return {};
 }
 
-bool set_type(migratetype& to, std::string_view text) {
+std::string set_type(migratetype& to, std::string_view text) {
   const auto value = to_number<unsigned>(text);
-  if (!value || *value >= migratetypes) return false;
+  if (!value || *value >= migratetypes) {
+    return fmt::format("allowed are migratetypes from 0 ({}) to {} ({})", all_migratetypes.front(),
+                       migratetypes - 1, all_migratetypes.back());
+  }
   to = all_migratetypes[*value];
-  return true;
+  return {};
 }
 
-// Reads one field into the event; false if its text is no such value.
-bool set_field(trace_event& event, field which, std::string_view text, gfp_memory& flags) {
+std::string set_flags(gfp& to, std::string_view text, gfp_memory& flags) {
+  const auto read = flags.read(text);
+  if (!read) return read.error().message();
+  to = *read;
+  return {};
+}
+
+std::string set_field(trace_event& event, field which, std::string_view text, gfp_memory& flags) {
   switch (which) {
-    case field::pfn: return (event.block = parse_pfn(text)).has_value();
+    case field::pfn: return set_pfn(event.block, text);
     case field::order:
     case field::alloc_order: return set_order(event.size, text);
     case field::fallback_order: return set_order(event.found, text);
     case field::migratetype:
     case field::alloc_migratetype: return set_type(event.type, text);
     case field::fallback_migratetype: return set_type(event.found_type, text);
-    case field::gfp_flags:
-      if (const auto read = flags.read(text)) {
-        event.flags = *read;
-        return true;
-      }
-      return false;
+    case field::gfp_flags: return set_flags(event.flags, text, flags);
   }
-  return false;
+  return "no such field";
 }
 
 std::optional<field> find_field(std::string_view name, unsigned among) {
@@ -218,8 +231,8 @@ ftrace_line parse_event(const event_format& format, const headed_line& line, gfp
       return malformed_line{fmt::format("{}= comes twice", word.substr(0, equals))};
     }
     missing &= ~set_of(*which);
-    if (!set_field(event, *which, word.substr(equals + 1), flags)) {
-      return malformed_line{fmt::format("{} is out of range", escaped(word, 64))};
+    if (const auto why = set_field(event, *which, word.substr(equals + 1), flags); !why.empty()) {
+      return malformed_line{fmt::format("{}: {}", escaped(word, 64), why)};
     }
   }
   if (missing != 0) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/workload/ftrace_reader.hpp>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <utility>
@@ -18,6 +20,27 @@ constexpr std::size_t shown_name = 64;
 // A file that is no trace must not fill the memory with names.
 constexpr std::size_t max_names = 1000;
 
+// What a trace is kept in where it is not text, and what makes text of it.
+struct known_format {
+  std::string_view beginning;
+  std::string_view name;
+  std::string_view remedy;
+};
+constexpr std::array known_formats{
+    known_format{"\x17\x08\x44tracing", "a trace-cmd recording", "trace-cmd report"},
+    known_format{"\xfd"
+                 "7zXZ",
+                 "compressed with xz", "xz -d"},
+    known_format{"\x1f\x8b", "compressed with gzip", "gzip -d"},
+    known_format{"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d"},
+};
+
+const known_format* find_format(std::string_view beginning) {
+  const auto* const found = std::ranges::find_if(
+      known_formats, [&](const known_format& f) { return beginning.starts_with(f.beginning); });
+  return found == known_formats.end() ? nullptr : found;
+}
+
 }  // namespace
 
 class ftrace_reader::impl {
@@ -34,11 +57,18 @@ class ftrace_reader::impl {
       if (const auto* other = std::get_if<detail::other_event>(&**line)) skip(other->name);
       if (const auto* lost = std::get_if<detail::lost_events>(&**line)) lost_events_ += lost->count;
       if (const auto* malformed = std::get_if<detail::malformed_line>(&**line)) {
-        auto message = complaint(malformed->reason);
-        if (mode_ == strictness::strict) return fail(errc::malformed, "{}", message);
-        if (malformed_lines_++ == 0) first_malformed_ = std::move(message);
+        if (auto ok = pass_over({errc::malformed, malformed->reason}); !ok) {
+          return std::unexpected{std::move(ok).error()};
+        }
       }
     }
+  }
+
+  // What is done about a line that cannot be used.
+  std::expected<void, error> pass_over(const error& why) {
+    if (mode_ == strictness::strict) return fail(why.code(), "{}", complaint(why.message()));
+    if (malformed_lines_++ == 0) first_malformed_ = complaint(why.message());
+    return {};
   }
 
   std::vector<skipped_event> skipped() const {
@@ -61,7 +91,14 @@ class ftrace_reader::impl {
   std::expected<maybe_line, error> next_line() {
     using detail::line_reader;
     using detail::malformed_line;
-    switch (lines_.next()) {
+    const auto outcome = lines_.next();
+    if (lines_.number() == 1) {
+      if (const auto* format = find_format(lines_.text())) {
+        return fail(errc::unsupported, "{}: this is {}, not text: `{}` makes text of it", name_,
+                    format->name, format->remedy);
+      }
+    }
+    switch (outcome) {
       case line_reader::outcome::line: return detail::parse_ftrace_line(lines_.text(), flags_);
       case line_reader::outcome::cut_off:
         // It may have lost more than its end, also where what is left can be read: `pfn=0x12c4` of
@@ -101,6 +138,7 @@ ftrace_reader::ftrace_reader(ftrace_reader&&) noexcept = default;
 ftrace_reader& ftrace_reader::operator=(ftrace_reader&&) noexcept = default;
 
 std::expected<std::optional<trace_event>, error> ftrace_reader::next() { return impl_->next(); }
+std::expected<void, error> ftrace_reader::refuse(const error& why) { return impl_->pass_over(why); }
 const std::string& ftrace_reader::name() const { return impl_->name_; }
 std::uint64_t ftrace_reader::line() const { return impl_->lines_.number(); }
 std::uint64_t ftrace_reader::bytes_read() const { return impl_->lines_.bytes(); }

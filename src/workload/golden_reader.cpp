@@ -39,10 +39,12 @@ golden_allocation read_allocation(field_cursor& in) {
   golden_allocation a;
   a.id = in.number<std::uint64_t>();
   a.size = order{in.number<unsigned>(0, page_orders - 1)};
-  if (const auto flags = parse_letters(in.word())) {
+  const auto letters = in.word();
+  if (const auto flags = parse_letters(letters)) {
     a.flags = *flags;
   } else {
-    in.refuse("unknown GFP letters");
+    in.refuse(fmt::format("GFP letters '{}': allowed are U, M, R, k, h, t, d, and not M with R",
+                          escaped(letters, detail::shown_word)));
   }
   if (const auto block = in.word(); block != "-") a.block = pfn{in.parse<std::uint64_t>(block)};
   return a;

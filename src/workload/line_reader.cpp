@@ -48,13 +48,15 @@ void line_reader::set_text(std::size_t length) {
 
 line_reader::outcome line_reader::next() {
   std::size_t searched = 0;
-  while (searched <= max_line_bytes) {
+  while (true) {
     if (const auto length = find_line_end(searched)) {
       set_text(*length);
       take(*length + 1);
       return *length > max_line_bytes ? outcome::too_long : outcome::line;
     }
     searched = end_ - begin_;
+    // Asked before filling: where the line fills the buffer there is no room left to read into.
+    if (searched > max_line_bytes) return pass_over();
     if (fill()) continue;
     if (in_->bad()) return outcome::broken;
     if (searched == 0) return outcome::end;
@@ -62,7 +64,6 @@ line_reader::outcome line_reader::next() {
     take(searched);
     return outcome::cut_off;
   }
-  return pass_over();
 }
 
 // A line too long to hold: keeps its beginning for a message, and lets the rest go by.

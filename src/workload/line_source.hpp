@@ -22,20 +22,20 @@ namespace memsim::detail {
 inline constexpr std::size_t shown_line = 120;
 inline constexpr std::size_t shown_word = 32;
 
+/// Bytes of a line at most: a free list of a million blocks is shorter.
+inline constexpr std::size_t max_golden_line = 16 << 20;
+
 class line_source {
  public:
   line_source(std::istream& input, std::string name) : input_{&input}, name_{std::move(name)} {}
 
-  /// Reads the next line; false at the end of the file.
-  [[nodiscard]] bool next() {
-    if (!std::getline(*input_, line_)) return false;
-    ++number_;
-    return true;
-  }
+  /// Reads the next line; false at the end of the file, and at a line longer than max_golden_line.
+  [[nodiscard]] bool next();
   [[nodiscard]] const std::string& line() const { return line_; }
   [[nodiscard]] std::uint64_t number() const { return number_; }
 
-  /// An error about the current line, or about the file's end once next() returned false.
+  /// An error about the current line, or about what it was that ended the file once next() returned
+  /// false.
   [[nodiscard]] std::unexpected<error> malformed(std::string_view what) const;
   [[nodiscard]] std::unexpected<error> unsupported(std::string_view what) const;
   [[nodiscard]] std::unexpected<error> ends_early(std::string_view wanted) const;
@@ -45,6 +45,7 @@ class line_source {
   std::string name_;
   std::string line_;
   std::uint64_t number_ = 0;
+  bool too_long_ = false;
 };
 
 /// Takes a line apart from the left. The first thing that does not fit is remembered and ends the

@@ -2,6 +2,7 @@
 #include <memsim/workload/machine.hpp>
 
 #include <new>
+#include <system_error>
 
 #include <memsim/workload/synthesis.hpp>
 
@@ -9,6 +10,10 @@
 
 namespace memsim {
 namespace {
+
+std::unexpected<error> too_large() {
+  return fail(errc::unsupported, "this host has not the memory to simulate the machine");
+}
 
 std::expected<page_allocator, error> boot(page_allocator_config config,
                                           const machine_options& options) {
@@ -19,16 +24,26 @@ std::expected<page_allocator, error> boot(page_allocator_config config,
     // The configuration came from a file: what is wrong with it is no bug of the caller.
     return fail(errc::inconsistent, "{}", e.what());
   } catch (const std::bad_alloc&) {
-    return fail(errc::unsupported, "this host has not the memory to simulate the machine");
+    return too_large();
   }
 }
 
 std::expected<page_allocator, error> take_over(const machine_description& machine,
-                                               const machine_options& options) {
+                                               const machine_options& options) try {
   const auto profile = options.profile.value_or(machine.profile());
   auto state = synthesise(machine, profile, options.seed, options.hints);
   if (!state) return std::unexpected{std::move(state).error()};
   return page_allocator::restore(*state, profile);
+} catch (const std::bad_alloc&) {
+  return too_large();
+}
+
+// Which of the two kinds of file it is, its name alone says.
+error with_hint(const error& e, const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (e.code() != errc::malformed || !std::filesystem::is_regular_file(path, ignored)) return e;
+  return {e.code(),
+          fmt::format("{} (read as a captured zoneinfo: names of TOML files end in `.toml`)", e)};
 }
 
 }  // namespace
@@ -36,7 +51,7 @@ std::expected<page_allocator, error> take_over(const machine_description& machin
 std::expected<machine_source, error> load_machine(const std::filesystem::path& path) {
   if (path.extension() != ".toml") {
     auto machine = load_capture(path);
-    if (!machine) return std::unexpected{std::move(machine).error()};
+    if (!machine) return std::unexpected{with_hint(machine.error(), path)};
     return machine_source{std::move(*machine)};
   }
   const auto text = detail::read_file(path);

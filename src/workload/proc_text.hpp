@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <memsim/core/error.hpp>
 #include <memsim/core/text.hpp>
@@ -68,5 +70,14 @@ struct zone_heading {
   heading.rest = line;
   return heading.zone.empty() ? std::nullopt : std::optional{heading};
 }
+
+/// A number of free blocks.
+struct count_text {
+  std::uint64_t value = 0;
+  bool at_least = false;  ///< `>100000`
+};
+
+/// A row of counts; nothing if there is anything else, or a count is absurd.
+[[nodiscard]] std::optional<std::vector<count_text>> parse_counts(std::string_view text);
 
 }  // namespace memsim::detail

@@ -57,9 +57,7 @@ class trace_replayer::impl final : public allocator_observer {
     return {};
   }
 
-  void finish() {
-    if (sampler_) sampler_(summary_.duration, memory_);
-  }
+  void finish() { sample(summary_.duration); }
 
   const replay_summary& summary() {
     summary_.done = ctx_.done;
@@ -81,8 +79,10 @@ class trace_replayer::impl final : public allocator_observer {
  private:
   std::expected<void, error> check(const trace_event& event) const {
     if (event.cpu.value() >= memory_.cpus()) {
-      return fail(errc::inconsistent, "{} on CPU {}: the machine has CPUs 0 to {}", event.kind,
-                  event.cpu, memory_.cpus() - 1);
+      return fail(errc::inconsistent,
+                  "{} on CPU {}: the machine has CPUs 0 to {} (a machine file gives it more with "
+                  "`cpus = {}`)",
+                  event.kind, event.cpu, memory_.cpus() - 1, event.cpu.value() + 1);
     }
     const bool changes_memory = event.block && (event.kind == trace_event_kind::allocation ||
                                                 event.kind == trace_event_kind::free);
@@ -106,10 +106,16 @@ class trace_replayer::impl final : public allocator_observer {
 
   [[nodiscard]] std::chrono::nanoseconds now() const { return summary_.duration; }
 
+  void sample(std::chrono::nanoseconds since_start) {
+    if (!sampler_) return;
+    counts_.live_blocks = live_.size();
+    sampler_(since_start, memory_, counts_);
+  }
+
   void advance(std::chrono::nanoseconds time) {
     if (!start_) {
       start_ = time;
-      if (sampler_) sampler_(std::chrono::nanoseconds{0}, memory_);
+      sample(std::chrono::nanoseconds{0});
       return;
     }
     const auto since_start = time - *start_;
@@ -118,9 +124,9 @@ class trace_replayer::impl final : public allocator_observer {
       return;
     }
     const auto interval = options_.sample_interval;
-    if (sampler_ && interval.count() > 0 && since_start - last_sample_ >= interval) {
+    if (interval.count() > 0 && since_start - last_sample_ >= interval) {
       last_sample_ = since_start / interval * interval;
-      sampler_(last_sample_, memory_);
+      sample(last_sample_);
     }
     summary_.duration = since_start;
   }
@@ -302,7 +308,9 @@ std::expected<replay_summary, error> replay(ftrace_reader& trace, page_allocator
     if (!event) return std::unexpected{event.error()};
     if (!*event) break;
     if (const auto ok = replayer.feed(**event); !ok) {
-      return fail(ok.error().code(), "{}:{}: {}", trace.name(), trace.line(), ok.error().message());
+      if (auto passed = trace.refuse(ok.error()); !passed) {
+        return std::unexpected{std::move(passed).error()};
+      }
     }
   }
   replayer.finish();

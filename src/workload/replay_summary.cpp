@@ -65,7 +65,10 @@ std::string to_text(const replay_summary& summary) {
   mention(c.lost_frees, "blocks freed because the recording allocated over them");
   mention(summary.lost_events, "events lost by the recording");
   mention(total(summary.skipped), "events of other kinds skipped");
-  mention(summary.malformed_lines, "malformed lines passed over");
+  if (summary.malformed_lines != 0) {
+    text += fmt::format("{} malformed lines passed over; the first: {}\n", summary.malformed_lines,
+                        summary.first_malformed);
+  }
   return text;
 }
 

@@ -2,10 +2,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include <sys/wait.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
@@ -76,6 +78,8 @@ SCENARIO("the recorded trace is replayed on its captured machine", "[cli]") {
     CHECK(results["schema"] == "memsim.results/1");
     CHECK(results["run"]["profile"] == "linux_6_12");
     CHECK(results["run"]["seed"] == 1);
+    CHECK(results["run"]["looked_ahead"] == true);
+    CHECK(results["run"]["first_malformed"].is_null());
     CHECK(results["run"]["command"] == "memsim replay " + small_trace() + " --machine " +
                                            small_machine() + " --profile linux_6_12 --seed 1");
     CHECK(results["statistics"]["allocations"]["value"] == 7995);
@@ -83,8 +87,9 @@ SCENARIO("the recorded trace is replayed on its captured machine", "[cli]") {
   }
   THEN("the free lists at the end are in the kernel's own format") {
     const auto recorded = read_file(recordings / "small.buddyinfo.after");
-    CHECK(scratch.read("a/b/buddyinfo").size() == recorded.size());
+    CHECK(scratch.read("a/b/buddyinfo") == recorded);
     CHECK_THAT(scratch.read("a/b/pagetypeinfo"), ContainsSubstring("Pages per block:  512\n"));
+    CHECK_THAT(scratch.read("a/b/pagetypeinfo"), !ContainsSubstring("CMA"));
   }
   THEN("there is a sample before, one at the end, and about a hundred at most between") {
     const auto csv = scratch.read("a/b/samples.csv");
@@ -115,6 +120,7 @@ TEST_CASE("a trace comes through standard input with a machine of its own", "[cl
   CHECK(results["run"]["input"] == "standard input");
   CHECK(results["run"]["profile"] == "linux_6_1");
   CHECK(results["run"]["seed"] == 5);
+  CHECK(results["run"]["looked_ahead"] == false);
   CHECK(results["comparison"]["recorded"]["buddyinfo"].is_null());
   CHECK_FALSE(fs::exists(scratch.path() / "memsim-results"));
 }
@@ -164,7 +170,33 @@ TEST_CASE("unusable input is a message, exit code 2, and no files", "[cli]") {
     CHECK_THAT(refused(small_trace() + " --profile linux_2_4"), ContainsSubstring("linux_6_12"));
   }
   SECTION("a time that is none") {
-    CHECK_THAT(refused(small_trace() + " --sample-every 0"), ContainsSubstring("--sample-every"));
+    for (const std::string time : {"0", "nan", "-1", "inf", "1s", "2e9"}) {
+      CHECK_THAT(refused(small_trace() + " --sample-every " + time),
+                 ContainsSubstring("--sample-every: '" + time + "' is not a number from 1e-09 to"));
+    }
+  }
+  SECTION("a seed that is none") {
+    for (const std::string seed : {"-1", "1.5", "0x10", "18446744073709551616"}) {
+      CHECK_THAT(refused(small_trace() + " --seed " + seed),
+                 ContainsSubstring("--seed: '" + seed +
+                                   "' is not a whole number from 0 to 18446744073709551615"));
+    }
+  }
+  SECTION("a machine that cannot be") {
+    scratch.write("cma.toml", "memory = \"64 MiB\"\n[[cma]]\nbase = 0\nsize = 4096\n");
+    CHECK_THAT(refused(small_trace() + " --machine cma.toml"),
+               ContainsSubstring("cma.toml: cma_areas: "));
+    scratch.write("movable.toml", "memory = \"64 MiB\"\nmovable_zone = \"1 GiB\"\n");
+    CHECK_THAT(refused(small_trace() + " --machine movable.toml"),
+               ContainsSubstring("movable.toml: movable zone of "));
+  }
+  SECTION("a recording of trace-cmd") {
+    scratch.write("trace.dat", "\x17\x08\x44tracing6");
+    CHECK_THAT(refused("trace.dat --lenient --machine " + small_machine()),
+               ContainsSubstring("trace.dat: ") && ContainsSubstring("`trace-cmd report`"));
+  }
+  SECTION("a directory") {
+    CHECK_THAT(refused(". --machine " + small_machine()), ContainsSubstring("is a directory"));
   }
 }
 
@@ -177,7 +209,89 @@ TEST_CASE("a torn line is counted if asked", "[cli]") {
   CHECK(result.status == 0);
   const auto results = nlohmann::json::parse(result.out);
   CHECK(results["statistics"]["malformed_lines"]["value"] == 1);
+  CHECK_THAT(results["run"]["first_malformed"].get<std::string>(),
+             ContainsSubstring("not an event: \"half a li\""));
   CHECK_THAT(results["run"]["command"].get<std::string>(), ContainsSubstring("--lenient"));
+}
+
+TEST_CASE("the recording's fallbacks are counted to the last sample, however many", "[cli]") {
+  constexpr int fallbacks = 100'002;  // more than a replay keeps one by one
+  temporary_directory scratch;
+  std::string trace;
+  for (int i = 0; i < fallbacks; ++i) {
+    trace +=
+        "a-1 [000] 1.0: mm_page_alloc_extfrag: pfn=0x200 alloc_order=0 fallback_order=9 "
+        "alloc_migratetype=0 fallback_migratetype=1\n";
+  }
+  scratch.write("many.trace", trace);
+  scratch.write("machine.toml", "memory = \"64 MiB\"\n");
+  const auto result = replay(scratch, "many.trace --machine machine.toml -o out");
+  CHECK(result.complaints == "");
+  REQUIRE(result.status == 0);
+  CHECK(scratch.read("out/samples.csv").ends_with(",100002\n"));
+}
+
+TEST_CASE("pagetypeinfo has a row and a column for CMA if the captured one has", "[cli]") {
+  temporary_directory scratch;
+  fs::copy_file(small_machine(), scratch.path() / "cma.zoneinfo.before");
+  fs::copy_file(recordings / "small.buddyinfo.before", scratch.path() / "cma.buddyinfo.before");
+  std::istringstream captured{read_file(recordings / "small.pagetypeinfo.before")};
+  std::string text;
+  bool counting_blocks = false;
+  for (std::string line; std::getline(captured, line);) {
+    if (line.starts_with("Number of blocks")) counting_blocks = true;
+    const auto isolate = line.find("     Isolate ");
+    if (counting_blocks && isolate != std::string::npos) {
+      line.insert(isolate, "         CMA ");
+    } else if (counting_blocks && line.starts_with("Node")) {
+      line.insert(line.size() - 13, "           0 ");
+    } else if (isolate != std::string::npos) {
+      text += std::string{line}.replace(isolate, 13, "         CMA ") + '\n';
+    }
+    text += line + '\n';
+  }
+  scratch.write("cma.pagetypeinfo.before", text);
+  scratch.write("empty.trace", "# tracer: nop\n");
+  const auto result = replay(scratch, "empty.trace --machine cma.zoneinfo.before -o out");
+  INFO(result.complaints);
+  REQUIRE(result.status == 0);
+  CHECK(scratch.read("out/pagetypeinfo") == text);
+}
+
+TEST_CASE("a trace without events is replayed with a warning", "[cli]") {
+  temporary_directory scratch;
+  scratch.write("empty.trace", "# tracer: nop\n");
+  scratch.write("machine.toml", "memory = \"64 MiB\"\n");
+  const auto result = replay(scratch, "empty.trace --machine machine.toml --json");
+  CHECK(result.status == 0);
+  CHECK(result.complaints ==
+        "memsim replay: warning: empty.trace: no event of the page allocator in 1 lines\n");
+}
+
+TEST_CASE("a trace of unknown length has samples within bounds, the last at its end", "[cli]") {
+  temporary_directory scratch;
+  std::string trace;
+  constexpr int events = 5000;
+  for (int i = 0; i <= events; ++i) {
+    trace += fmt::format("a-1 [000] {}.{}: mm_page_free_batched: page=0x1 pfn=0x200 order=0\n",
+                         i / 10, i % 10);
+  }
+  scratch.write("long.trace", trace);
+  scratch.write("machine.toml", "memory = \"64 MiB\"\n");
+  REQUIRE(
+      replay(scratch, "- --machine machine.toml -o out", scratch.path() / "long.trace").status ==
+      0);
+  const auto csv = scratch.read("out/samples.csv");
+  const auto rows = std::ranges::count(csv, '\n') - 1;
+  CHECK(rows > 1000);
+  CHECK(rows <= 2001);
+  CHECK_THAT(csv, ContainsSubstring("\n500.000000,"));
+
+  REQUIRE(replay(scratch, "- --machine machine.toml -o asked --sample-every 0.1",
+                 scratch.path() / "long.trace")
+              .status == 0);
+  const auto asked = scratch.read("asked/samples.csv");
+  CHECK(std::ranges::count(asked, '\n') == 1 + events + 2);
 }
 
 TEST_CASE("results that cannot be written are a message and exit code 2", "[cli]") {

@@ -149,6 +149,11 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
     return result ? std::string{"accepted"} : result.error().message();
   };
   CHECK_THAT(message(""), ContainsSubstring("x.trace:1: the file ends before its first line"));
+  std::string endless = "trace page_alloc 1\nkernel 6.1\nscenario ";
+  endless.append(20 << 20, 'x');
+  CHECK_THAT(message(endless),
+             ContainsSubstring("x.trace:3: longer than 16777216 bytes: scenario xxx"));
+  CHECK_THAT(message("hello"), ContainsSubstring("x.trace:1: this is not a recording"));
   CHECK_THAT(message("hello\n"), ContainsSubstring("x.trace:1: this is not a recording"));
   CHECK_THAT(message("trace thp 1\n"), ContainsSubstring("memsim verifies 'page_alloc'"));
   CHECK_THAT(message(replaced(small_recording, "end\n", "")), ContainsSubstring("ends before"));
@@ -158,6 +163,8 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
              ContainsSubstring("x.trace:12: ID 0 is not new"));
   CHECK_THAT(message(replaced(small_recording, "a 1 0", "a 1 11")),
              ContainsSubstring("'11' is not a number from 0 to 10"));
+  CHECK_THAT(message(replaced(small_recording, "a 1 0 M", "a 1 0 Q")),
+             ContainsSubstring("x.trace:12: GFP letters 'Q': allowed are U, M, R, k, h, t, d"));
   CHECK_THAT(message(replaced(small_recording, "free 1024", "free 1000")),
              ContainsSubstring("the lists hold 1024"));
   CHECK_THAT(message(replaced(small_recording, "type 1: 0", "type 1: 0 0")),
@@ -169,5 +176,13 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
   CHECK_THAT(message(replaced(small_recording, "batch 1", "batch 0")),
              ContainsSubstring("batch is 0"));
   CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", "linux")),
-             ContainsSubstring("not a kernel release"));
+             ContainsSubstring("x.trace: 'linux' is not a kernel release"));
+  for (const auto* unknown : {"linux-5.4.1", "linux-6.10", "linux-6.125", "7.0"}) {
+    CHECK_THAT(message(replaced(small_recording, "linux-6.1.192", unknown)),
+               ContainsSubstring(fmt::format("x.trace: no rules of kernel '{}'", unknown)) &&
+                   ContainsSubstring("linux_6_1 and linux_6_12"));
+  }
+  CHECK(message(replaced(small_recording, "linux-6.1.192", "6.1-rc1")) == "accepted");
+  CHECK(message(replaced(replaced(small_recording, "a 0 0 M 0\na 1 0 M 1\n", ""), "f 0\n", "")) ==
+        "x.trace: no decision to compare comes after the first snapshot");
 }

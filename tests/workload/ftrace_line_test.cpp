@@ -140,20 +140,24 @@ TEST_CASE("a malformed event says what is wrong with it", "[workload]") {
   CHECK(reason_of(event("mm_page_free: pfn=0x1")) == "mm_page_free without order=");
   CHECK(reason_of(event("mm_page_alloc:")) == "mm_page_alloc without pfn=");
   CHECK(reason_of(event("mm_page_free: pfn=0x1 order=0 pfn=0x1")) == "pfn= comes twice");
-  CHECK(reason_of(event("mm_page_free: pfn=0x1 order=64")) == "order=64 is out of range");
-  CHECK(reason_of(event("mm_page_free: pfn=0x1 order=-1")) == "order=-1 is out of range");
-  CHECK(reason_of(event("mm_page_free: pfn=0x order=0")) == "pfn=0x is out of range");
-  CHECK(reason_of(event("mm_page_free: pfn=0x1g order=0")) == "pfn=0x1g is out of range");
+  CHECK(reason_of(event("mm_page_free: pfn=0x1 order=64")) ==
+        "order=64: allowed are orders from 0 to 63");
+  CHECK(reason_of(event("mm_page_free: pfn=0x1 order=-1")) ==
+        "order=-1: allowed are orders from 0 to 63");
+  CHECK(reason_of(event("mm_page_free: pfn=0x order=0")) ==
+        "pfn=0x: allowed are frame numbers from 0 to 0xffefffff");
+  CHECK(reason_of(event("mm_page_free: pfn=0x1g order=0")) ==
+        "pfn=0x1g: allowed are frame numbers from 0 to 0xffefffff");
   CHECK(reason_of(event("mm_page_free: pfn=0xffffffffffffffff order=0")) ==
-        "pfn=0xffffffffffffffff is out of range");
+        "pfn=0xffffffffffffffff: allowed are frame numbers from 0 to 0xffefffff");
   CHECK(reason_of(event("mm_page_free: pfn=0x10000000000000000 order=0")) ==
-        "pfn=0x10000000000000000 is out of range");
+        "pfn=0x10000000000000000: allowed are frame numbers from 0 to 0xffefffff");
   CHECK(reason_of(event("mm_page_free: [FAILED TO PARSE] pfn=0x1 order=0")) ==
         "\"[FAILED\" is not a field");
   CHECK(reason_of(event("mm_page_pcpu_drain: pfn=0x1 order=0 migratetype=6")) ==
-        "migratetype=6 is out of range");
+        "migratetype=6: allowed are migratetypes from 0 (Unmovable) to 5 (Isolate)");
   CHECK(reason_of(event("mm_page_alloc: pfn=0x1 order=0 migratetype=0 gfp_flags=GFP_BANANA")) ==
-        "gfp_flags=GFP_BANANA is out of range");
+        "gfp_flags=GFP_BANANA: \"GFP_BANANA\" is not a GFP flag");
   CHECK(reason_of(event("mm_page_free pfn=0x1 order=0")) == "no event name");
   CHECK(reason_of(event("")) == "no event name");
 }

@@ -97,6 +97,19 @@ TEST_CASE("a line longer than any of the kernel's is passed over in bounded memo
   CHECK(trace.bytes_read() == in.str().size());
 }
 
+TEST_CASE("a line too long is passed over wherever in the file it is", "[workload]") {
+  const auto length = GENERATE(std::size_t{200'000}, std::size_t{4 * detail::max_line_bytes},
+                               std::size_t{1'000'000});
+  const std::string too_long(length, 'x');
+  std::istringstream in{fmt::format("{0}\n{0}\n{1}\n{0}", too_long, free_line)};
+  ftrace_reader trace{in, "t", strictness::lenient};
+  CHECK(read_all(trace) == reading{1});
+  CHECK(trace.malformed_lines() == 3);
+  CHECK_THAT(trace.first_malformed(), ContainsSubstring("t:1: longer than 65536 bytes: \"xxx"));
+  CHECK(trace.line() == 4);
+  CHECK(trace.bytes_read() == in.str().size());
+}
+
 TEST_CASE("lines that straddle the reader's buffer are read whole", "[workload]") {
   std::string text;
   constexpr int lines = 20'000;
@@ -138,6 +151,23 @@ TEST_CASE("a file with endless names does not fill the memory with them", "[work
   const auto skipped = trace.skipped();
   CHECK(skipped.size() == 1001);
   CHECK(skipped.front() == skipped_event{"(others)", 2000});
+}
+
+TEST_CASE("a trace that is not text is refused with what makes text of it", "[workload]") {
+  const auto message = [](std::string text, strictness mode) {
+    std::istringstream in{text += std::string(10, '\xff')};
+    ftrace_reader trace{in, "t", mode};
+    return read_all(trace).message;
+  };
+  const auto mode = GENERATE(strictness::strict, strictness::lenient);
+  CHECK(message("\x17\x08\x44tracing6\0"s, mode) ==
+        "t: this is a trace-cmd recording, not text: `trace-cmd report` makes text of it");
+  CHECK_THAT(message("\xfd"
+                     "7zXZ\0\n\n"s,
+                     mode),
+             ContainsSubstring("`xz -d`"));
+  CHECK_THAT(message("\x1f\x8b\x08"s, mode), ContainsSubstring("`gzip -d`"));
+  CHECK_THAT(message("\x28\xb5\x2f\xfd", mode), ContainsSubstring("`zstd -d`"));
 }
 
 TEST_CASE("a stream that breaks is an input error", "[workload]") {

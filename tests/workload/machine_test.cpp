@@ -173,5 +173,9 @@ TEST_CASE("a path is loaded as what it is", "[workload]") {
   const auto booted = load_machine(data / "machine_test.toml");
   REQUIRE(booted);
   CHECK(std::holds_alternative<page_allocator_config>(*booted));
+  std::ofstream{data / "machine_test"} << "memory = \"64 MiB\"\n";
+  CHECK_THAT(
+      load_machine(data / "machine_test").error().message(),
+      ContainsSubstring("machine_test:1: ") && ContainsSubstring("TOML files end in `.toml`"));
   CHECK(load_machine(data / "no.toml").error().code() == errc::io);
 }

@@ -257,7 +257,8 @@ TEST_CASE("an event that the machine cannot have had is an error and changes not
   };
   using enum trace_event_kind;
   CHECK(message({.kind = trace_event_kind::free, .cpu = cpu_id{2}, .block = pfn{1}}) ==
-        "mm_page_free on CPU 2: the machine has CPUs 0 to 1");
+        "mm_page_free on CPU 2: the machine has CPUs 0 to 1 (a machine file gives it more with "
+        "`cpus = 3`)");
   CHECK(message({.kind = allocation, .block = pfn{2048}, .size = order{11}}) ==
         "mm_page_alloc of order 11: the page allocator serves orders 0 to 10");
   CHECK(message({.kind = trace_event_kind::free, .block = pfn{3}, .size = order{1}}) ==
@@ -268,14 +269,43 @@ TEST_CASE("an event that the machine cannot have had is an error and changes not
              ContainsSubstring("movable and reclaimable"));
 }
 
+TEST_CASE("an event that cannot be is an error with its text, or counted with the malformed lines",
+          "[workload]") {
+  const std::string text =
+      "a-1 [000] 1.0: mm_page_free: pfn=0x3 order=1\n"
+      "a-1 [000] 1.1: mm_page_free: pfn=0x10 order=0\n"
+      "a-1 [007] 1.2: mm_page_free: pfn=0x11 order=0\n"
+      "nonsense\n";
+  const std::string message =
+      "t:1: mm_page_free of frame 3: it is not aligned to order 1: "
+      "\"a-1 [000] 1.0: mm_page_free: pfn=0x3 order=1\"";
+  page_allocator memory{{.memory = memory_map::x86_64(64_MiB)}};
+  {
+    std::istringstream in{text};
+    ftrace_reader trace{in, "t"};
+    const auto summary = replay(trace, memory);
+    REQUIRE_FALSE(summary);
+    CHECK(summary.error() == error{errc::inconsistent, message});
+  }
+  std::istringstream in{text};
+  ftrace_reader trace{in, "t", strictness::lenient};
+  const auto summary = replay(trace, memory);
+  REQUIRE(summary);
+  CHECK(summary->malformed_lines == 3);
+  CHECK(summary->first_malformed == message);
+  CHECK(summary->events[static_cast<unsigned>(trace_event_kind::free)] == 1);
+  CHECK_THAT(to_text(*summary),
+             ContainsSubstring("3 malformed lines passed over; the first: " + message));
+}
+
 TEST_CASE("samples are taken at the start, at multiples of the interval and at the end",
           "[workload]") {
   page_allocator memory{{.memory = memory_map::x86_64(64_MiB)}};
   std::vector<std::chrono::nanoseconds> at;
-  trace_replayer replayer{
-      memory, {.sample_interval = 10ms}, [&](std::chrono::nanoseconds t, const page_allocator&) {
-        at.push_back(t);
-      }};
+  trace_replayer replayer{memory,
+                          {.sample_interval = 10ms},
+                          [&](std::chrono::nanoseconds t, const page_allocator&,
+                              const replay_counts&) { at.push_back(t); }};
   for (const auto time : {100ms, 105ms, 112ms, 111ms, 145ms, 150ms, 151ms}) {
     REQUIRE(replayer.feed({.kind = trace_event_kind::batched_free, .time = time}));
   }
@@ -290,7 +320,7 @@ TEST_CASE("clocks may leap", "[workload]") {
   int samples = 0;
   trace_replayer replayer{memory,
                           {.sample_interval = 1ns},
-                          [&](std::chrono::nanoseconds, const page_allocator&) { ++samples; }};
+                          [&](auto, const page_allocator&, const replay_counts&) { ++samples; }};
   for (const auto time : {0ns, std::chrono::nanoseconds::max(), 0ns}) {
     REQUIRE(replayer.feed({.kind = trace_event_kind::batched_free, .time = time}));
   }
@@ -334,8 +364,11 @@ TEST_CASE("an event that does not fit the machine is reported with file and line
   ftrace_reader trace{in, "t"};
   const auto summary = replay(trace, memory);
   REQUIRE_FALSE(summary);
-  CHECK(summary.error() ==
-        error{errc::inconsistent, "t:3: mm_page_free on CPU 7: the machine has CPUs 0 to 0"});
+  CHECK(
+      summary.error() ==
+      error{errc::inconsistent,
+            "t:3: mm_page_free on CPU 7: the machine has CPUs 0 to 0 (a machine file gives it more "
+            "with `cpus = 8`): \"  a-1 [007] 1.0: mm_page_free: pfn=0x10 order=0\""});
 }
 
 TEST_CASE("what the reader met is in the summary", "[workload]") {
@@ -378,8 +411,8 @@ TEST_CASE("a replay is a function of trace, machine and seed", "[workload]") {
   small_trace b;
   int samples = 0;
   const auto of_a = a.run();
-  const auto of_b =
-      b.run({.sample_interval = 1ms}, [&](auto, const page_allocator&) { ++samples; });
+  const auto of_b = b.run({.sample_interval = 1ms},
+                          [&](auto, const page_allocator&, const replay_counts&) { ++samples; });
   CHECK(of_a == of_b);
   CHECK(a.memory.state_digest() == b.memory.state_digest());
   CHECK(samples > 100);

@@ -23,13 +23,17 @@ namespace memsim {
 /// Enough to make the run again, and to see that it came out the same.
 struct run_description {
   std::string title;    ///< `replay of small.trace`
-  std::string command;  ///< as typed
+  std::string command;  ///< that makes the run again, with every choice spelled out
   std::string input;    ///< the trace or scenario
   std::string machine;  ///< where it is described
   std::string profile;  ///< kernel_profile::name
   std::uint64_t seed = 0;
   digest state{};  ///< of the allocator at the end
   std::chrono::nanoseconds duration{};
+  /// Whether the machine was laid out by what the whole input says of it.
+  bool looked_ahead = false;
+  /// The message for the first line of the input that was passed over; empty: none was.
+  std::string first_malformed{};
 
   friend bool operator==(const run_description&, const run_description&) = default;
 };

@@ -45,7 +45,7 @@ struct golden_result {
 ///
 /// \param name  the file's name, for messages
 /// \return errc::malformed, errc::unsupported or errc::inconsistent if this is not a recording
-///         that can be replayed
+///         that can be replayed and has a decision to compare, of a kernel that a profile is of
 [[nodiscard]] std::expected<golden_result, error> replay_golden(std::istream& input,
                                                                 std::string name);
 

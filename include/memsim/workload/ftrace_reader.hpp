@@ -35,7 +35,7 @@ struct skipped_event {
 /// What a reader does with a line that it cannot make sense of.
 enum class strictness : unsigned char {
   strict,   ///< it is an error
-  lenient,  ///< it is counted
+  lenient,  ///< it is counted and passed over
 };
 
 /// A stream of events. Holds one line at a time.
@@ -51,6 +51,11 @@ class ftrace_reader {
   /// The next event, or nothing at the end.
   /// \return errc::malformed with file, line and text; errc::io if the stream broke
   [[nodiscard]] std::expected<std::optional<trace_event>, error> next();
+
+  /// Says of the latest event that it cannot be: it contradicts itself or the machine. Then its
+  /// line is treated as a malformed one.
+  /// \return strictness::strict: `why` with file, line and text; nothing under lenient
+  [[nodiscard]] std::expected<void, error> refuse(const error& why);
 
   [[nodiscard]] const std::string& name() const;
   /// Lines read so far: the number of the line of the latest event.

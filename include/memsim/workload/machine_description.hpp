@@ -71,6 +71,9 @@ struct described_zone {
 /// A machine of one node.
 struct machine_description {
   std::vector<described_zone> zones{};  ///< in ascending address order
+  /// Whether pagetypeinfo has a row for CMA, as a kernel with CONFIG_CMA writes it also where there
+  /// is no CMA area; none: pagetypeinfo is not known.
+  std::optional<rule> cma_row{};
 
   /// One past the last frame of any zone.
   [[nodiscard]] pfn end() const;

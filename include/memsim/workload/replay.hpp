@@ -49,12 +49,6 @@ struct replay_options {
   std::size_t kept_fallbacks = 100'000;
 };
 
-/// Called with the time since the first event: before it (0), at each multiple of the sample
-/// interval that an event reached or passed, and at the end. A pause longer than the interval gives
-/// one sample, as nothing changes in it.
-using replay_sampler =
-    std::function<void(std::chrono::nanoseconds since_start, const page_allocator&)>;
-
 /// What was met and done. In blocks unless the unit says pages.
 struct replay_counts {
   std::uint64_t allocations = 0;
@@ -131,6 +125,12 @@ inline constexpr std::array replay_statistics{
                              &replay_counts::recorded_fallbacks},
 };
 
+/// Called with the time since the first event: before it (0), at each multiple of the sample
+/// interval that an event reached or passed, and at the end. A pause longer than the interval gives
+/// one sample, as nothing changes in it. The counts are those so far.
+using replay_sampler = std::function<void(std::chrono::nanoseconds since_start,
+                                          const page_allocator&, const replay_counts&)>;
+
 /// A fallback of either side.
 struct replay_fallback {
   std::chrono::nanoseconds since_start{};
@@ -203,8 +203,8 @@ class trace_replayer {
   std::unique_ptr<impl> impl_;
 };
 
-/// Replays a whole trace.
-/// \return the reader's error, or feed()'s with file and line added
+/// Replays a whole trace. Events that feed() refuses are passed over where the reader is lenient.
+/// \return the reader's error, or feed()'s with file, line and text added
 [[nodiscard]] std::expected<replay_summary, error> replay(ftrace_reader& trace,
                                                           page_allocator& memory,
                                                           const replay_options& options = {},
