@@ -38,7 +38,8 @@ std::uint8_t colour_of(const picture_cell& cell) {
   if (!cell.memory) return hole_colour;
   // Rounded up, so that a single page in use shows.
   const auto fill = (cell.in_use * fill_steps + pageblock_frames - 1) / pageblock_frames;
-  return static_cast<std::uint8_t>(1 + static_cast<frame_count>(cell.type) * (fill_steps + 1) + fill);
+  return static_cast<std::uint8_t>(1 + static_cast<frame_count>(cell.type) * (fill_steps + 1) +
+                                   fill);
 }
 
 /// Shades are transparent, so that they are right on a light page and on a dark one.

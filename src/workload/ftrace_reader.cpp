@@ -71,7 +71,7 @@ class ftrace_reader::impl {
     return {};
   }
 
-  std::vector<skipped_event> skipped() const {
+  [[nodiscard]] std::vector<skipped_event> skipped() const {
     std::vector<skipped_event> events;
     for (const auto& [name, count] : skipped_) events.push_back({name, count});
     return events;
@@ -113,7 +113,7 @@ class ftrace_reader::impl {
     return fail(errc::io, "{}:{}: cannot read on", name_, lines_.number() + 1);
   }
 
-  std::string complaint(std::string_view reason) const {
+  [[nodiscard]] std::string complaint(std::string_view reason) const {
     return fmt::format("{}:{}: {}: \"{}\"", name_, lines_.number(), reason,
                        escaped(lines_.text(), shown_line));
   }

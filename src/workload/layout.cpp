@@ -93,7 +93,8 @@ class planner {
     placed_pages_[t] += std::uint64_t{1} << order;
   }
 
-  std::unexpected<error> no_place(unsigned order, migratetype type, std::uint64_t missing) const {
+  [[nodiscard]] std::unexpected<error> no_place(unsigned order, migratetype type,
+                                                std::uint64_t missing) const {
     return fail(errc::inconsistent,
                 "zone {}: no place for {} of the free blocks of order {} and type {} in {} "
                 "pageblocks of that type",
@@ -190,7 +191,8 @@ class planner {
       bool otherwise = false;
       for (auto b = i; b < i + size; ++b) otherwise |= hinted_otherwise(b, type);
       const bool held = known_held(frame_of(i), size * pageblock_frames);
-      classes[held ? 2 : otherwise ? 1 : 0].push_back(i);
+      auto& its_class = held ? classes[2] : classes[otherwise ? 1 : 0];
+      its_class.push_back(i);
     }
     std::vector<std::size_t> all;
     for (auto& one : classes) {

@@ -15,7 +15,7 @@
 namespace memsim::detail {
 
 /// Longer lines are reported and passed over. The kernel's own are at most 8 KiB.
-inline constexpr std::size_t max_line_bytes = 64 * 1024;
+inline constexpr std::size_t max_line_bytes = 65'536;
 
 class line_reader {
  public:

@@ -17,7 +17,7 @@ std::expected<std::string, error> read_file(const std::filesystem::path& path) {
     return fail(errc::io, "{}: cannot open: {}", path.string(), reason.message());
   }
   std::string text;
-  std::string chunk(64 * 1024, '\0');
+  std::string chunk(65'536, '\0');
   while (file.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), file.gcount() > 0) {
     text.append(chunk, 0, static_cast<std::size_t>(file.gcount()));
     if (text.size() > most_bytes) {

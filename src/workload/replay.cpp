@@ -77,7 +77,7 @@ class trace_replayer::impl final : public allocator_observer {
   }
 
  private:
-  std::expected<void, error> check(const trace_event& event) const {
+  [[nodiscard]] std::expected<void, error> check(const trace_event& event) const {
     if (event.cpu.value() >= memory_.cpus()) {
       return fail(errc::inconsistent,
                   "{} on CPU {}: the machine has CPUs 0 to {} (a machine file gives it more with "

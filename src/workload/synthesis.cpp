@@ -72,7 +72,8 @@ class frame_supply {
     const auto at = [hints](std::uint32_t frame) { return hints->at(pfn{frame}); };
     const auto rank = [&](std::uint32_t frame) {
       const auto place = at(frame);
-      return place == in_use ? 0 : place == per_cpu_list ? 2 : 1;
+      if (place == in_use) return 0;
+      return place == per_cpu_list ? 2 : 1;
     };
     std::vector<std::uint32_t> ordered;
     ordered.reserve(frames_.size());
