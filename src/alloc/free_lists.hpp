@@ -10,8 +10,6 @@
 
 namespace memsim::detail {
 
-inline constexpr unsigned lists_per_zone = page_orders * migratetypes;
-
 [[nodiscard]] constexpr unsigned list_number(unsigned order, migratetype type) {
   return order * migratetypes + static_cast<unsigned>(type);
 }
@@ -30,7 +28,7 @@ inline constexpr unsigned lists_per_zone = page_orders * migratetypes;
 [[gnu::always_inline]] inline void enlist(zone& z, frame_mark& mark, std::uint32_t& place,
                                           frame_index frame, unsigned order, unsigned type,
                                           list_end end) {
-  auto& list = z.lists[order * migratetypes + type];
+  auto& list = z.lists[list_number(order, static_cast<migratetype>(type))];
   if (z.free_blocks[order][type]++ == 0) {
     list.clear();
     z.free_orders[type] |= 1u << order;

@@ -4,7 +4,7 @@
 /// \file
 /// The common case of a request and of a free, in few instructions.
 ///
-/// A request whose preferred zone is remembered to pass its first watermark test, and whose per-CPU
+/// A request for which a zone is remembered to pass its first watermark test, and whose per-CPU
 /// list is not empty, touches nothing but the page set and the bit or mark of its block. So does a
 /// free that fits the page set. Anything else, bad arguments included, is left to the rules as they
 /// are written, with nothing changed: taking the short way or not makes no difference to any
@@ -12,7 +12,6 @@
 ///
 /// Both are always inlined, so that a caller that knows the order gets code for it alone.
 
-#include <algorithm>
 #include <array>
 
 #include "alloc/watermark_test.hpp"

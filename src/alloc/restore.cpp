@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An allocator from plain data, which is checked first: it may come from a file.
 #include <algorithm>
-#include <limits>
 #include <string_view>
 
 #include "alloc/free_lists.hpp"
