@@ -50,7 +50,8 @@ std::string list_length(std::uint64_t blocks) {
 }
 
 std::optional<zone_type> find_zone(std::string_view name) {
-  const auto found = std::ranges::find(all_zone_types, name, [](auto z) { return name_of(z); });
+  const auto* const found =
+      std::ranges::find(all_zone_types, name, [](auto z) { return name_of(z); });
   if (found == all_zone_types.end()) return std::nullopt;
   return *found;
 }

@@ -29,7 +29,7 @@ constexpr std::array<rgba, migratetypes> hues{{
 }};
 
 /// Steps from an empty pageblock to a full one. An empty one is faint but there: it is not a hole.
-constexpr unsigned fill_steps = 16;
+constexpr frame_count fill_steps = 16;
 constexpr unsigned faintest = 48;
 
 constexpr std::uint8_t hole_colour = 0;

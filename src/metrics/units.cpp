@@ -14,7 +14,8 @@ std::string human_size(frame_count frames) {
   std::size_t unit = 0;
   for (; size >= 1024 && unit + 1 < units.size(); ++unit) size /= 1024;
   // Three digits, and none after the point where they would be zeroes anyway.
-  const int decimals = unit == 0 || size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  int decimals = size >= 10 ? 1 : 2;
+  if (unit == 0 || size >= 100) decimals = 0;
   return fmt::format("{:.{}f} {}", size, decimals, units[unit]);
 }
 

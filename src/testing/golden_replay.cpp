@@ -95,8 +95,8 @@ class replay final : public allocator_observer {
     while (!recorded_fallbacks_.empty() || !simulated_fallbacks_.empty()) {
       const bool has_recorded = !recorded_fallbacks_.empty();
       const bool has_simulated = !simulated_fallbacks_.empty();
-      const std::string recorded = has_recorded ? recorded_fallbacks_.front().text : none;
-      const std::string simulated = has_simulated ? simulated_fallbacks_.front() : none;
+      const std::string& recorded = has_recorded ? recorded_fallbacks_.front().text : none;
+      const std::string& simulated = has_simulated ? simulated_fallbacks_.front() : none;
       if (has_recorded) last_line_ = recorded_fallbacks_.front().line;
       compare(
           last_line_, recorded == simulated, [&] { return recorded; }, [&] { return simulated; });

@@ -348,10 +348,8 @@ class planner {
       const bool high = usable_half(slot, order, 1);
       const bool low_unhinted = low && !half_held(slot, order, 0);
       const bool high_unhinted = high && !half_held(slot, order, 1);
-      (low_unhinted || high_unhinted ? sorted.unhinted
-       : low || high                 ? sorted.hinted
-                                     : sorted.unusable)
-          .push_back(slot);
+      auto& usable = low_unhinted || high_unhinted ? sorted.unhinted : sorted.hinted;
+      (low || high ? usable : sorted.unusable).push_back(slot);
     }
     which_.shuffle(sorted.unhinted);
     which_.shuffle(sorted.hinted);

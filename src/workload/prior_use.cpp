@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <ranges>
 
 #include <memsim/alloc/page_allocator.hpp>
 
@@ -104,8 +105,8 @@ std::optional<pfn> prior_use::take_other(pfn wanted, order size) {
     if (const auto found = find(first, last, o)) return take_at(*found);
     if (const auto found = find_in_zone(*own, o)) return take_at(*found);
   }
-  for (auto zone = zones_.rbegin(); zone != zones_.rend(); ++zone) {
-    if (const auto found = find_in_zone(*zone, o)) return take_at(*found);
+  for (auto& zone : std::views::reverse(zones_)) {
+    if (const auto found = find_in_zone(zone, o)) return take_at(*found);
   }
   return std::nullopt;
 }

@@ -257,17 +257,20 @@ class trace_replayer::impl final : public allocator_observer {
 
   // A block from before the recording.
   void free_prior(pfn block, order size) {
-    auto here = prior_.take(block, size) ? std::optional{block} : std::nullopt;
-    if (here) {
+    if (prior_.take(block, size)) {
       ++counts_.adopted;
-    } else if ((here = prior_.take_other(block, size))) {
-      ++counts_.substituted;
-    } else {
-      ++counts_.not_found;
-      return;
+      return give_back_prior(block, size);
     }
-    memory_.adopt(*here, size);
-    give_back(*here, size);
+    if (const auto other = prior_.take_other(block, size)) {
+      ++counts_.substituted;
+      return give_back_prior(*other, size);
+    }
+    ++counts_.not_found;
+  }
+
+  void give_back_prior(pfn block, order size) {
+    memory_.adopt(block, size);
+    give_back(block, size);
   }
 
   void give_back(pfn block, order size) {
