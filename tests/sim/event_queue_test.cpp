@@ -156,16 +156,39 @@ SCENARIO("a rescheduled event keeps its handle and goes behind its new equals",
   }
 }
 
-SCENARIO("a slot has had more timers than versions", "[sim][event_queue]") {
-  // Its versions are 26 bits: the one that the first stale entry has comes round again.
-  event_queue<int> queue;
-  queue.cancel(queue.push(sim_time{5us}, normal, 0));
-  for (int i = 1; i < 1 << 26; ++i) queue.cancel(queue.push(sim_time{9us}, normal, i));
-  queue.push(sim_time{8us}, normal, -1);
-  const auto e = queue.pop();
-  REQUIRE(e);
-  CHECK(e->time == sim_time{8us});
-  CHECK_FALSE(queue.pop());
+SCENARIO("the name of an event holds its parts apart", "[sim][event_queue]") {
+  using memsim::detail::event_name;
+  constexpr std::uint32_t last_version = (1u << event_name::version_bits) - 1;
+  const event_name name{63, last_version, 0xffff'fffe};
+  CHECK(name.level() == 63);
+  CHECK(name.version() == last_version);
+  CHECK(name.slot() == 0xffff'fffe);
+  CHECK(name.with_level(0) == event_name{0, last_version, 0xffff'fffe});
+  CHECK(event_name::version_after(3) == 4);
+  CHECK(event_name::version_after(last_version) == 0);
+}
+
+SCENARIO("timers that are set and cancelled over and over leave nothing behind",
+         "[sim][event_queue]") {
+  GIVEN("events near, in line, in buckets and far off") {
+    event_queue<int> queue;
+    std::vector<int> expected;
+    for (int i = 0; i < 1'000; ++i) {
+      queue.push(sim_time{i / 100 * 1us}, normal, i);
+      if (i >= 150) expected.push_back(i);
+    }
+    for (int i = 0; i < 150; ++i) REQUIRE(queue.pop());
+    queue.push(sim_time{1h}, normal, 1'000);
+    expected.push_back(1'000);
+    WHEN("a hundred thousand timers come to nothing") {
+      for (int i = 0; i < 100'000; ++i) {
+        const auto timer = queue.push(sim_time{1us + i % 2'000 * 10ns}, normal, -1);
+        REQUIRE(timer.slot() <= 1'001);
+        REQUIRE(queue.cancel(timer));
+      }
+      THEN("the events are as they were") { CHECK(drained(queue) == expected); }
+    }
+  }
 }
 
 SCENARIO("looking at the next event moves nothing", "[sim][event_queue]") {
