@@ -33,10 +33,10 @@ inline constexpr std::array increment_names{std::string_view{"exp"}, std::string
                                             std::string_view{"bimodal"}, std::string_view{"tied"}};
 
 inline std::uint32_t draw(increments kind, random_stream& random) {
-  constexpr std::uint32_t mean = 1'000'000;
+  constexpr std::uint64_t mean = 1'000'000;
   switch (kind) {
     case increments::exponential:
-      return static_cast<std::uint32_t>(mean * -std::log(1 - random.unit()));
+      return static_cast<std::uint32_t>(static_cast<double>(mean) * -std::log(1 - random.unit()));
     case increments::uniform: return static_cast<std::uint32_t>(random.below(2 * mean));
     case increments::bimodal:
       return static_cast<std::uint32_t>(random.below(random.chance(0.9) ? mean / 10 : 20 * mean));

@@ -3,7 +3,12 @@
 # Reads the JSON that Google Benchmark writes, one field a line, and prints each bar with the medians
 # that it is about. Exits with 1 if one is missed.
 
-/"run_name":/ { name = text($0); aggregate = "" }
+/"run_name":/ {
+  name = text($0)
+  aggregate = ""
+  split(name, parts, "/")
+  if (parts[1] != "memsim" && parts[1] != "harness") peer = parts[1]
+}
 /"aggregate_name":/ { aggregate = text($0) }
 /"[a-z_]+": -?[0-9.]+(e[-+][0-9]+)?,?$/ {
   if (aggregate == "median") {
@@ -15,7 +20,7 @@
 }
 
 END {
-  printf "%-44s %9s %9s %7s  %s\n", "", "memsim", "textbook", "ratio", "bar"
+  printf "%-44s %9s %9s %7s  %s\n", "", "memsim", substr(peer, 1, 9), "ratio", "bar"
   ratio("order0_churn/16GiB", "ns_per_pair", 0.33)
   ratio("mixed_churn/1GiB", "ns_per_pair")
   ratio("mixed_churn/16GiB", "ns_per_pair", 0.8)
@@ -31,6 +36,10 @@ END {
   limit("mixed_churn/1024GiB", "open_resident_mib", 16)
   ratio("order0_churn/16GiB", "resident_mib_per_gib")
   ratio("mixed_churn/1024GiB", "resident_mib_per_gib")
+  hold("exp", 1.1, 0.35, 0.25)
+  hold("uniform", 1.1, 1.1, 1.1)
+  hold("bimodal", 1.1, 1.1, 1.1)
+  hold("tied", 1.1, 1.1, 1.1)
   exit missed
 }
 
@@ -46,11 +55,18 @@ function verdict(value, bar) {
 }
 
 function ratio(bench, counter, bar, ours, theirs) {
-  if (!(("memsim/" bench, counter) in median && ("textbook/" bench, counter) in median)) return
+  if (!(("memsim/" bench, counter) in median && (peer "/" bench, counter) in median)) return
   ours = median["memsim/" bench, counter]
-  theirs = median["textbook/" bench, counter]
+  theirs = median[peer "/" bench, counter]
   printf "%-44s %9.2f %9.2f %7.2f  %s\n", bench " " counter, ours, theirs, ours / theirs,
          verdict(ours / theirs, bar)
+}
+
+# With a hundred, ten thousand and a million events pending.
+function hold(increments, few, some, many) {
+  ratio("hold/" increments "/1e2", "ns_per_hold", few)
+  ratio("hold/" increments "/1e4", "ns_per_hold", some)
+  ratio("hold/" increments "/1e6", "ns_per_hold", many)
 }
 
 function growth(large, small, bar, most, least) {

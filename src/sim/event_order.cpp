@@ -9,6 +9,8 @@ void event_priority::detail_refuse(int value) {
   throw_usage("event priority {} is outside {} to {}", value, first, last);
 }
 
+void detail::refuse_more_events() { throw_usage("an event queue holds no more than 2^32 events"); }
+
 std::string to_text(event_priority p) { return fmt::format("{}", p.value()); }
 
 }  // namespace memsim

@@ -68,11 +68,16 @@ bool simulator::happen(std::optional<event> e) {
   occurrence& what = e->payload;
   if (what.what == kind::awaited) --awaited_;
 
-  struct scope {
-    bool& happening;
-    ~scope() { happening = false; }
+  class scope {
+   public:
+    explicit scope(bool& happening) : happening_{&happening} { happening = true; }
+    scope(const scope&) = delete;
+    scope& operator=(const scope&) = delete;
+    ~scope() { *happening_ = false; }
+
+   private:
+    bool* happening_;
   };
-  happening_ = true;
   const scope until_the_end{happening_};
   if (what.task != nullptr) {
     tasks_->resume(*what.task);

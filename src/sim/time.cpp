@@ -15,4 +15,8 @@ sim_time detail::time_after(sim_time from, sim_duration wait) {
   return from + wait;
 }
 
+void detail::refuse_past(sim_time past, sim_time now) {
+  throw_usage("{} is in the past: it is {} already", past, now);
+}
+
 }  // namespace memsim

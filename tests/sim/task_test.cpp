@@ -29,7 +29,7 @@ task<> fails_after(sim_duration after) {
 }
 
 // Waits at the bottom of three coroutines, each with a local.
-task<> nested(std::vector<int>& log, int depth) {
+task<> nested(std::vector<int>& log, int depth) {  // NOLINT(misc-no-recursion)
   const destruction_log local{log, depth};
   if (depth == 0) {
     co_await delay(1h);
@@ -339,12 +339,13 @@ SCENARIO("misuse of a task is refused", "[sim][task]") {
   GIVEN("a task that has been moved from or used") {
     auto once = answer(1us);
     spawn(sim, std::move(once));
+    // NOLINTNEXTLINE(bugprone-use-after-move): what is refused
     CHECK_THROWS_WITH(spawn(sim, std::move(once)),
                       "a task that was moved from cannot be awaited or spawned");
     spawn(sim, [&]() -> task<> {
       auto twice = answer(1us);
       co_await std::move(twice);
-      co_await std::move(twice);
+      co_await std::move(twice);  // NOLINT(bugprone-use-after-move): what is refused
     });
     CHECK_THROWS_WITH(sim.run(), "a task can be awaited or spawned only once");
   }

@@ -47,7 +47,7 @@ class completion {
     completion* what;
     detail::waiter* waiter = nullptr;
 
-    static bool await_ready() noexcept { return false; }
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <detail::timed Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) {
       return what->enqueue(waiter = &frame.promise().waits());

@@ -60,4 +60,9 @@ class event_handle {
   std::uint32_t slot_ = 0;
 };
 
+namespace detail {
+// Out of the way of the code that is for every event.
+[[noreturn]] void refuse_more_events();
+}  // namespace detail
+
 }  // namespace memsim

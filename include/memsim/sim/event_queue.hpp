@@ -184,7 +184,7 @@ class event_queue {
   detail::event_name take_vacancy() {
     if (vacant_ != 0) return vacancies_[--vacant_];
     if (slots_.size() > std::numeric_limits<std::uint32_t>::max()) {
-      throw_usage("an event queue holds no more than 2^32 events");
+      detail::refuse_more_events();
     }
     slots_.emplace_back();
     vacancies_.resize(slots_.size());
@@ -212,9 +212,8 @@ class event_queue {
   }
 
   void require_not_past(sim_time t) const {
-    if (t < floor_) [[unlikely]] {
-      throw_usage("{} is in the past: it is {} already", t, floor_);
-    }
+    if (t < floor_) [[unlikely]]
+      detail::refuse_past(t, floor_);
   }
 
   static constexpr std::size_t stale_allowed = 256;

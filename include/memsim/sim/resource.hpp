@@ -121,7 +121,7 @@ class resource final : private detail::grantor {
     detail::waiter* waiter = nullptr;
     bool at_once = false;
 
-    static bool await_ready() noexcept { return false; }
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <detail::timed Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) {
       waiter = &frame.promise().waits();

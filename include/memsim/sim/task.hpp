@@ -58,15 +58,15 @@ class promise_base {
 
   // At the end, whoever awaits this goes on at once; without one the spawned task has ended.
   struct at_the_end {
-    static bool await_ready() noexcept { return false; }
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
-    static std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
       return frame.promise().ended();
     }
-    static void await_resume() noexcept {}
+    void await_resume() const noexcept {}
   };
-  static std::suspend_always initial_suspend() noexcept { return {}; }
-  static at_the_end final_suspend() noexcept { return {}; }
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  at_the_end final_suspend() const noexcept { return {}; }
 
   void unhandled_exception() noexcept { error_ = std::current_exception(); }
   [[nodiscard]] const std::exception_ptr& error() const { return error_; }
@@ -145,7 +145,7 @@ class [[nodiscard]] task {
   struct awaitable {
     std::coroutine_handle<promise_type> frame;
 
-    static bool await_ready() noexcept { return false; }
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <detail::timed Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) {
       frame.promise().belong(frame, awaiting.promise(), awaiting);
@@ -180,7 +180,7 @@ class moment {
  public:
   moment(sim_time at, event_priority priority) : at_{at}, priority_{priority} {}
 
-  static bool await_ready() noexcept { return false; }
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <timed Promise>
   void await_suspend(std::coroutine_handle<Promise> frame) {
     waiter_ = &frame.promise().waits();
@@ -198,7 +198,7 @@ class interval {
  public:
   interval(sim_duration wait, event_priority priority) : wait_{wait}, priority_{priority} {}
 
-  static bool await_ready() noexcept { return false; }
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <timed Promise>
   void await_suspend(std::coroutine_handle<Promise> frame) {
     waiter_ = &frame.promise().waits();

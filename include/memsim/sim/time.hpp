@@ -39,6 +39,7 @@ namespace detail {
 /// `from + wait`.
 /// \throws usage_error if `wait` is negative or the sum is beyond the end of time
 [[nodiscard]] sim_time time_after(sim_time from, sim_duration wait);
+[[noreturn]] void refuse_past(sim_time past, sim_time now);
 }  // namespace detail
 
 }  // namespace memsim
