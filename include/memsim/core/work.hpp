@@ -26,6 +26,13 @@ struct work {
   std::uint64_t pcp_refills = 0;
   std::uint64_t pcp_drains = 0;
   std::uint64_t zone_lock_acquisitions = 0;
+  std::uint64_t entries_written = 0;
+  std::uint64_t mappings_split = 0;
+  std::uint64_t mappings_collapsed = 0;
+  std::uint64_t tlb_page_flushes = 0;
+  std::uint64_t tlb_full_flushes = 0;
+  std::uint64_t flush_rounds = 0;
+  std::uint64_t ipis = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -49,6 +56,22 @@ inline constexpr std::array work_statistics{
                     &work::pcp_drains},
     statistic<work>{"zone_lock_acquisitions", "events", "times a zone lock was taken",
                     &work::zone_lock_acquisitions},
+    statistic<work>{"entries_written", "entries", "page table entries written",
+                    &work::entries_written},
+    statistic<work>{"mappings_split", "splits",
+                    "large mappings replaced by a table of 512 of the next smaller size",
+                    &work::mappings_split},
+    statistic<work>{"mappings_collapsed", "collapses",
+                    "tables of 512 equal mappings replaced by one of the next larger size",
+                    &work::mappings_collapsed},
+    statistic<work>{"tlb_page_flushes", "flushes",
+                    "flushes of one page from the TLBs of one CPU, as by INVLPG",
+                    &work::tlb_page_flushes},
+    statistic<work>{"tlb_full_flushes", "flushes", "flushes of all entries of one CPU's TLBs",
+                    &work::tlb_full_flushes},
+    statistic<work>{"flush_rounds", "events", "times other CPUs were told to flush and waited for",
+                    &work::flush_rounds},
+    statistic<work>{"ipis", "interrupts", "interrupts sent to other CPUs", &work::ipis},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {
