@@ -27,6 +27,7 @@ struct work {
   std::uint64_t pcp_drains = 0;
   std::uint64_t zone_lock_acquisitions = 0;
   std::uint64_t entries_written = 0;
+  std::uint64_t entries_scanned = 0;
   std::uint64_t mappings_split = 0;
   std::uint64_t mappings_collapsed = 0;
   std::uint64_t tlb_page_flushes = 0;
@@ -58,6 +59,9 @@ inline constexpr std::array work_statistics{
                     &work::zone_lock_acquisitions},
     statistic<work>{"entries_written", "entries", "page table entries written",
                     &work::entries_written},
+    statistic<work>{"entries_scanned", "entries",
+                    "page table entries looked at to see whether a table can collapse",
+                    &work::entries_scanned},
     statistic<work>{"mappings_split", "splits",
                     "large mappings replaced by a table of 512 of the next smaller size",
                     &work::mappings_split},
