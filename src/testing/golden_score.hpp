@@ -29,8 +29,7 @@ class golden_score {
     }
   }
   void compare(std::uint64_t line, const std::string& recorded, const std::string& simulated) {
-    compare(
-        line, recorded == simulated, [&] { return recorded; }, [&] { return simulated; });
+    compare(line, recorded == simulated, [&] { return recorded; }, [&] { return simulated; });
   }
 
  private:

@@ -65,8 +65,7 @@ step read_step(std::string_view line, std::string& problem) {
   while (words.ok() && !words.at_end()) {
     const auto word = words.word();
     if (!word.starts_with("pfn=")) continue;
-    const auto frame =
-        words.parse<std::uint64_t>(word.substr(4), 0, max_frame_end.value() - 1);
+    const auto frame = words.parse<std::uint64_t>(word.substr(4), 0, max_frame_end.value() - 1);
     if (frame != 0) s.frame = pfn{frame};
   }
   field_cursor in{line.substr(counters + bar.size())};
@@ -78,8 +77,9 @@ step read_step(std::string_view line, std::string& problem) {
 // The end of low memory on the recorded machines: 128 KiB below 3 GiB are the firmware's.
 constexpr pfn low_memory_end{786400};
 constexpr pfn high_memory_begin{1 << 20};
-// The kernel protects its image at boot, which splits 2 MiB mappings from here on; the kernel counts
-// each twice, because the image is mapped twice. So it is in all recordings of the direct map.
+// The kernel protects its image at boot, which splits 2 MiB mappings from here on; the kernel
+// counts each twice, because the image is mapped twice. So it is in all recordings of the direct
+// map.
 constexpr pfn split_image{5632};
 
 // Makes `blocks` mappings of 2 MiB from `first` on mappings of 4 KiB.

@@ -59,7 +59,8 @@ std::expected<golden_header, error> read_golden_header(line_source& input) {
     const auto version = in.number<unsigned>();
     in.expect_end();
     if (!in.ok()) return input.malformed("this is not a recording: " + in.problem());
-    if (std::ranges::find(known_subjects, header.subject) == known_subjects.end() || version != known_version) {
+    if (std::ranges::find(known_subjects, header.subject) == known_subjects.end() ||
+        version != known_version) {
       return input.unsupported(fmt::format("memsim verifies recordings of {}, all of version {}",
                                            fmt::join(known_subjects, ", "), known_version));
     }

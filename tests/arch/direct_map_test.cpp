@@ -70,8 +70,7 @@ SCENARIO("one 4 KiB hole in a fresh gigabyte costs two splits", "[arch][direct_m
     WHEN("one frame in the second gigabyte leaves the map") {
       REQUIRE(m.map.change(m.ctx, inside_a_gigabyte, 1, make_invalid));
       THEN("a gigabyte page and a 2 MiB page are gone for good") {
-        CHECK(m.map.mapped() ==
-              mapping_counts{before.k4 + 512, before.m2 + 511, before.g1 - 1});
+        CHECK(m.map.mapped() == mapping_counts{before.k4 + 512, before.m2 + 511, before.g1 - 1});
         CHECK(m.map.counts() == direct_map_counts{.m2_splits = 1, .g1_splits = 1});
         CHECK(m.ctx.done.mappings_split == 2);
         CHECK(m.ctx.done.entries_written == 2 * 513 + 1);
