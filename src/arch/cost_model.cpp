@@ -11,8 +11,7 @@ namespace memsim {
 namespace {
 
 std::size_t index_of(std::string_view counter) {
-  const auto* const found =
-      std::ranges::find(work_statistics, counter, &statistic<work>::name);
+  const auto* const found = std::ranges::find(work_statistics, counter, &statistic<work>::name);
   if (found == work_statistics.end()) {
     std::string known;
     for (const auto& s : work_statistics) known += fmt::format(" {}", s.name);
@@ -64,8 +63,8 @@ std::chrono::nanoseconds cost_meter::charge(const work& done) {
   // The total is the price of the ledger as a whole, rounded down: nothing is lost on the way.
   const auto total = std::chrono::floor<std::chrono::nanoseconds>(model_.price_of(done));
   if (total < total_) {
-    throw_usage("a ledger of {} ns is charged after one of {} ns: it must only grow",
-                total.count(), total_.count());
+    throw_usage("a ledger of {} ns is charged after one of {} ns: it must only grow", total.count(),
+                total_.count());
   }
   return total - std::exchange(total_, total);
 }

@@ -34,8 +34,9 @@ cost_model make_default_costs() {
       .set("mappings_collapsed", nanoseconds{500}, "modelling assumption")
       .set("tlb_page_flushes", nanoseconds{100},
            "modelling assumption: INVLPG, some 100 to 300 cycles on x86")
-      .set("tlb_full_flushes", nanoseconds{150},
-           "modelling assumption: a write of CR4 twice; refilling is paid by the misses that follow")
+      .set(
+          "tlb_full_flushes", nanoseconds{150},
+          "modelling assumption: a write of CR4 twice; refilling is paid by the misses that follow")
       .set("flush_rounds", nanoseconds{2000},
            "modelling assumption: an interrupt to another CPU and back, 2 us")
       .set("ipis", nanoseconds{200}, "modelling assumption: 0.2 us for each CPU more");

@@ -88,9 +88,9 @@ SCENARIO("a bill has a line for each kind of work", "[arch][cost_model]") {
 
 SCENARIO("a cost model refuses nonsense", "[arch][cost_model]") {
   cost_model costs{"bad"};
-  CHECK_THROWS_WITH(costs.set("page_zeroed", picoseconds{1}, ""),
-                    ContainsSubstring("no work called \"page_zeroed\"") &&
-                        ContainsSubstring(" pages_zeroed "));
+  CHECK_THROWS_WITH(
+      costs.set("page_zeroed", picoseconds{1}, ""),
+      ContainsSubstring("no work called \"page_zeroed\"") && ContainsSubstring(" pages_zeroed "));
   CHECK_THROWS_WITH(costs.set("ipis", picoseconds{-1}, ""), ContainsSubstring("ipis: -1 ps"));
   CHECK_THROWS_AS(costs.of("nothing"), usage_error);
   costs.set("ipis", picoseconds{std::numeric_limits<std::int64_t>::max()}, "");

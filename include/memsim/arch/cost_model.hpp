@@ -61,8 +61,8 @@ class cost_model {
 /// A bill, a line for each kind of work that was done and costs something.
 [[nodiscard]] std::string to_text(const cost_model& model, const work& done);
 
-/// Turns a growing ledger into simulated time, in whole nanoseconds. What is left of a nanosecond is
-/// carried to the next charge, so that however often a ledger is charged, the sum is the same.
+/// Turns a growing ledger into simulated time, in whole nanoseconds. What is left of a nanosecond
+/// is carried to the next charge, so that however often a ledger is charged, the sum is the same.
 class cost_meter {
  public:
   explicit cost_meter(cost_model model) : model_{std::move(model)} {}
