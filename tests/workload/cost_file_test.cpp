@@ -41,8 +41,9 @@ SCENARIO("a cost file may start from nothing", "[workload][cost_file]") {
 }
 
 SCENARIO("a cost file that does not fit is refused with its line", "[workload][cost_file]") {
-  CHECK_THAT(message("[price]\npage_zeroed = 1\n"),
-             ContainsSubstring("c.toml:2: unknown key \"price.page_zeroed\"; there are pages_zeroed"));
+  CHECK_THAT(
+      message("[price]\npage_zeroed = 1\n"),
+      ContainsSubstring("c.toml:2: unknown key \"price.page_zeroed\"; there are pages_zeroed"));
   CHECK_THAT(message("[price]\nipis = -1\n"),
              ContainsSubstring("c.toml:2: price.ipis = -1: allowed are 0 to 1000000000"));
   CHECK_THAT(message("[price]\nipis = nan\n"), ContainsSubstring("c.toml:2: price.ipis = nan"));
