@@ -75,8 +75,8 @@ void first_hole(benchmark::State& state, bytes size) {
     const pfn page{first_frame + random() % fresh.frames};
     if (!map->change(ctx, page, 1, make_invalid)) return state.SkipWithError("no page table");
   }
-  state.counters["splits_per_hole"] = static_cast<double>(ctx.done.mappings_split) /
-                                      static_cast<double>(state.iterations());
+  state.counters["splits_per_hole"] =
+      static_cast<double>(ctx.done.mappings_split) / static_cast<double>(state.iterations());
 }
 
 void toggle(benchmark::State& state, mapped_machine& m, const std::vector<pfn>& places,

@@ -116,8 +116,7 @@ SCENARIO("only the design that says so gives memory back", "[arch][unmapped_pool
   const bool shrinks = design == unmapped_design::unmapped_cache;
   CHECK(m.pool.shrink(m.ctx, 1) == (shrinks ? 512u : 0u));
   CHECK(m.pool.shrink(m.ctx, 10'000) == (shrinks ? 512u : 0u));
-  CHECK(m.pool.counts().pages_waiting ==
-        (design == unmapped_design::pageblock_type ? 1024u : 0u));
+  CHECK(m.pool.counts().pages_waiting == (design == unmapped_design::pageblock_type ? 1024u : 0u));
   for (const pfn page : pages) REQUIRE_FALSE(m.is_absent(page));
 }
 
