@@ -91,7 +91,8 @@ pfn access_stream::step(walk& at) { return frame(at.line++ / lines_per_frame); }
 // Zipf's law with exponent 1, by octaves: ranks 2^k to 2^(k+1) - 1 are together as likely as those
 // of any other k. Integers alone, so that it is the same everywhere.
 std::uint64_t access_stream::popular_object() {
-  const std::uint64_t objects = std::max<std::uint64_t>(frames_ * lines_per_frame / config_.lines, 1);
+  const std::uint64_t objects =
+      std::max<std::uint64_t>(frames_ * lines_per_frame / config_.lines, 1);
   const auto octaves = static_cast<unsigned>(std::bit_width(objects));
   const auto octave = random_.below(octaves);
   const auto first = std::uint64_t{1} << octave;

@@ -6,8 +6,8 @@
 ///
 /// One function for each type, describe(), names its members; a writer and a reader walk it alike,
 /// so that what is written is what is read. Numbers take as many bytes as they need, seven bits a
-/// byte. What is read may be anything: nothing that does not fit is let in, and the first such thing
-/// ends the reading.
+/// byte. What is read may be anything: nothing that does not fit is let in, and the first such
+/// thing ends the reading.
 
 #include <array>
 #include <concepts>

@@ -2,8 +2,8 @@
 #pragma once
 
 /// \file
-/// What a saved machine consists of: the members of each type, in the order in which they are in the
-/// file. A change here is a new version of the format (state_file.cpp).
+/// What a saved machine consists of: the members of each type, in the order in which they are in
+/// the file. A change here is a new version of the format (state_file.cpp).
 
 #include <memsim/alloc/allocator_state.hpp>
 #include <memsim/alloc/kernel_profile.hpp>

@@ -4,14 +4,14 @@
 /// \file
 /// Where the kernel reaches into the direct map: streams of frames, for asking what a map costs.
 ///
-/// | pattern            | each access                                                               |
+/// | pattern            | each access |
 /// |--------------------|---------------------------------------------------------------------------|
-/// | sequential_copy    | the next cache line of a source, then of a destination; both are buffers  |
-/// |                    | of `run` frames at random places                                          |
-/// | random_objects     | a cache line of an object that is anywhere, `lines` accesses each         |
-/// | skewed             | likewise, but some objects are touched far more often than others         |
-/// | page_table_walks   | an entry of a page table: tables are few, and grouped in pageblocks       |
-/// | mixed              | one of the four, `run` accesses of each at a time                         |
+/// | sequential_copy    | the next cache line of a source, then of a destination; both are buffers
+/// | |                    | of `run` frames at random places | | random_objects     | a cache line
+/// of an object that is anywhere, `lines` accesses each         | | skewed             | likewise,
+/// but some objects are touched far more often than others         | | page_table_walks   | an
+/// entry of a page table: tables are few, and grouped in pageblocks       | | mixed              |
+/// one of the four, `run` accesses of each at a time                         |
 ///
 /// Modelling assumptions, all of them: no trace of a kernel's own accesses is published.
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// \file
+/// The page walker: how many references to memory a walk takes, and what its caches save.
+///
+/// It reads no table. The path of a walk follows from the page number and the size of the page at
+/// its end; which entries on the path are cached is all that it must remember.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include <memsim/arch/entry_table.hpp>
+#include <memsim/arch/tlb_counts.hpp>
+#include <memsim/arch/tlb_geometry.hpp>
+#include <memsim/core/digest.hpp>
+#include <memsim/core/types.hpp>
+
+namespace memsim::detail {
+
+class page_walker {
+ public:
+  /// \param config  validated
+  explicit page_walker(const tlb_config& config);
+
+  /// A walk to a page of this size, in a guest its guest's.
+  /// \return references to memory
+  unsigned walk(std::uint64_t where, page_size size);
+
+  /// The size of the translation that a walk to a page of this size gives.
+  [[nodiscard]] page_size combined(page_size size) const {
+    return nested_ && nested_->host_page < size ? nested_->host_page : size;
+  }
+
+  void flush_page(std::uint64_t where);
+  /// Entries of one address space; `where` says which.
+  void flush_space(std::uint64_t where);
+  void flush_all_spaces();
+  /// Entries of the nested TLB too.
+  void flush_everything();
+
+  /// All but the walks by size, which are the TLB's to count.
+  [[nodiscard]] tlb_walk_counts counts() const;
+  void add_to(digest& sum) const;
+
+ private:
+  [[nodiscard]] unsigned walk_host();
+  [[nodiscard]] unsigned translate_table(std::uint64_t where, unsigned level);
+
+  unsigned levels_;
+  walk_cache_flush on_page_flush_;
+  // By the level of the entries: 0 is a PTE, which only a TLB keeps, 1 a PDE, and so on.
+  std::array<std::uint64_t, max_table_levels> references_{};
+  std::array<std::uint64_t, max_table_levels> hits_{};
+  std::array<std::optional<entry_table>, max_table_levels> caches_;
+  tlb_walk_counts other_{};
+
+  std::optional<nested_paging> nested_;
+  std::optional<entry_table> nested_tlb_;
+};
+
+}  // namespace memsim::detail

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memsim/arch/tlb.hpp>
+
+#include <span>
+
+#include <memsim/core/error.hpp>
+
+namespace memsim {
+namespace {
+
+using detail::entry_key;
+using detail::place;
+
+constexpr unsigned index_of(page_size size) { return static_cast<unsigned>(size); }
+
+entry_key key_of(std::uint64_t where, page_size size) {
+  return entry_key::of(where, order_of(size).value(), index_of(size));
+}
+
+// A place where the counts of a level keep a number of each page size.
+using counter_of_size = std::array<std::uint64_t tlb_level_counts::*, page_sizes>;
+constexpr counter_of_size hits_of{&tlb_level_counts::hits_4k, &tlb_level_counts::hits_2m,
+                                  &tlb_level_counts::hits_1g};
+constexpr counter_of_size misses_of{&tlb_level_counts::misses_4k, &tlb_level_counts::misses_2m,
+                                    &tlb_level_counts::misses_1g};
+constexpr counter_of_size evictions_of{&tlb_level_counts::evictions_4k,
+                                       &tlb_level_counts::evictions_2m,
+                                       &tlb_level_counts::evictions_1g};
+constexpr counter_of_size flushed_of{&tlb_level_counts::flushed_4k, &tlb_level_counts::flushed_2m,
+                                     &tlb_level_counts::flushed_1g};
+
+const tlb_config& validated(const tlb_config& config) {
+  validate(config);
+  return config;
+}
+
+}  // namespace
+
+tlb::tlb(const tlb_config& config)
+    : levels_{static_cast<unsigned>(validated(config).geometry.levels.size())},
+      walker_{config},
+      config_{config} {
+  for (auto& sizes : structure_of_) sizes.fill(no_structure);
+  for (std::uint8_t level = 0; level < levels_; ++level) {
+    for (const auto& structure : config_.geometry.levels[level]) {
+      const auto number = static_cast<std::uint8_t>(structures_.size());
+      structures_.emplace_back(structure.table, config_.seed,
+                               fmt::format("{}.{}", config_.stream, number));
+      level_of_.push_back(level);
+      for (const page_size size : all_page_sizes) {
+        if (!structure.sizes.contains(size)) continue;
+        probes_[probe_count_++] = {.structure = number, .level = level, .size = size};
+        structure_of_[level][index_of(size)] = number;
+      }
+    }
+  }
+}
+
+void tlb::detail_refuse_nesting(vpn page) {
+  throw_usage("the page walk for {} made the same TLB translate", page);
+}
+
+translation tlb::look_up(std::uint64_t where) {
+  ++lookups_;
+  for (const probe& p : std::span{probes_.data(), probe_count_}) {
+    auto& structure = structures_[p.structure];
+    if (structure.live()[index_of(p.size)] == 0) continue;
+    const auto key = key_of(where, p.size);
+    const std::uint64_t tag = structure.touch(key);
+    if (tag == 0) continue;
+    ++hits_[p.level][index_of(p.size)];
+    for (unsigned level = 0; level < p.level; ++level) fill(level, tag, key.number, p.size);
+    remember(where, p.size);
+    return {.hit_level = static_cast<std::uint8_t>(p.level + 1), .size = p.size};
+  }
+  return {};
+}
+
+translation tlb::install(std::uint64_t where, const page_mapping& mapping) {
+  const unsigned references = walker_.walk(where, mapping.size);
+  const page_size size = walker_.combined(mapping.size);
+  ++walks_[index_of(size)];
+  auto key = key_of(where, size);
+  if (mapping.scope == mapping_scope::global) key.tag |= place::global_bit;
+  for (unsigned level = 0; level < levels_; ++level) fill(level, key.tag, key.number, size);
+  remember(where, size);
+  return {.size = size, .walk_references = static_cast<std::uint8_t>(references)};
+}
+
+void tlb::fill(unsigned level, std::uint64_t tag, std::uint64_t number, page_size size) {
+  const unsigned structure = structure_of_[level][index_of(size)];
+  if (structure == no_structure) return;
+  const std::uint64_t evicted = structures_[structure].insert(tag, number);
+  if (evicted != 0) ++evictions_[level][detail::entry_table::kind_of(evicted)];
+}
+
+void tlb::remember(std::uint64_t where, page_size size) {
+  forget_last();
+  if (structure_of_[0][index_of(size)] == no_structure) return;
+  last_ = {.where = where,
+           .mask = place::mask(order_of(size).value()),
+           .hit = {.hit_level = 1, .size = size}};
+}
+
+void tlb::forget_last() {
+  hits_[0][index_of(last_.hit.size)] += last_.hits;
+  last_ = {};
+}
+
+bool tlb::holds(asid space, vpn page) const {
+  const std::uint64_t where = place::of(space, page);
+  for (const probe& p : std::span{probes_.data(), probe_count_}) {
+    if (structures_[p.structure].contains(key_of(where, p.size))) return true;
+  }
+  return false;
+}
+
+void tlb::flush(const tlb_flush& what) {
+  forget_last();
+  if (what.pages != 0) {
+    const frame_count step = frames_of(what.stride);
+    for (std::uint64_t i = 0; i < what.pages; ++i) flush_page(what.space, what.first + i * step);
+    return;
+  }
+  const std::uint64_t space = place::of(what.space, vpn{});
+  switch (what.full) {
+    case full_flush::address_space:
+      ++flushes_.address_space_flushes;
+      flush_where(place::asid_bits | place::global_bit, space);
+      return walker_.flush_space(space);
+    case full_flush::all_but_global:
+      ++flushes_.all_but_global_flushes;
+      flush_where(place::global_bit, 0);
+      return walker_.flush_all_spaces();
+    case full_flush::everything:
+      ++flushes_.everything_flushes;
+      flush_everything();
+      return walker_.flush_everything();
+  }
+}
+
+void tlb::flush_page(asid space, vpn page) {
+  ++flushes_.page_flushes;
+  const std::uint64_t where = place::of(space, page);
+  for (const probe& p : std::span{probes_.data(), probe_count_}) {
+    flushed_[p.level][index_of(p.size)] += structures_[p.structure].erase(key_of(where, p.size));
+  }
+  walker_.flush_page(where);
+}
+
+void tlb::flush_where(std::uint64_t mask, std::uint64_t value) {
+  for (std::size_t i = 0; i < structures_.size(); ++i) {
+    const auto erased = structures_[i].erase_where(mask, value);
+    for (unsigned size = 0; size < page_sizes; ++size) flushed_[level_of_[i]][size] += erased[size];
+  }
+}
+
+void tlb::flush_everything() {
+  for (std::size_t i = 0; i < structures_.size(); ++i) {
+    const auto& live = structures_[i].live();
+    for (unsigned size = 0; size < page_sizes; ++size) flushed_[level_of_[i]][size] += live[size];
+    structures_[i].clear();
+  }
+}
+
+std::uint64_t tlb::entries(unsigned level, page_size size) const {
+  if (level < 1 || level > levels_)
+    throw_usage("TLB level {}: allowed are 1 to {}", level, levels_);
+  const unsigned structure = structure_of_[level - 1][index_of(size)];
+  return structure == no_structure ? 0 : structures_[structure].live()[index_of(size)];
+}
+
+tlb_counts tlb::counts() const {
+  tlb_counts counts;
+  counts.walks = walker_.counts();
+  counts.walks.walks_4k = walks_[0];
+  counts.walks.walks_2m = walks_[1];
+  counts.walks.walks_1g = walks_[2];
+  counts.flushes = flushes_;
+  // What a level missed is what the levels below it had, and the walks.
+  auto misses = walks_;
+  for (unsigned level = levels_; level-- > 0;) {
+    auto& at_level = counts.levels[level];
+    for (unsigned size = 0; size < page_sizes; ++size) {
+      const bool is_last = level == 0 && size == index_of(last_.hit.size);
+      const std::uint64_t hits = hits_[level][size] + (is_last ? last_.hits : 0);
+      at_level.*hits_of[size] = hits;
+      at_level.*misses_of[size] = misses[size];
+      at_level.*evictions_of[size] = evictions_[level][size];
+      at_level.*flushed_of[size] = flushed_[level][size];
+      misses[size] += hits;
+    }
+  }
+  return counts;
+}
+
+digest tlb::state_digest() const {
+  digest sum;
+  for (const auto& structure : structures_) structure.add_to(sum);
+  walker_.add_to(sum);
+  return sum;
+}
+
+std::string to_text(mapping_scope scope) {
+  return scope == mapping_scope::global ? "global" : "address_space";
+}
+
+std::string to_text(const translation& t) {
+  if (t.hit_level != 0) return fmt::format("{} hit in L{}", t.size, t.hit_level);
+  return fmt::format("{} walk of {}", t.size, t.walk_references);
+}
+
+}  // namespace memsim
