@@ -11,14 +11,14 @@ counting_flusher::counting_flusher(unsigned cpus, frame_count ceiling)
 }
 
 void counting_flusher::flush_all(context& ctx) {
-  ++ctx.done.flush_rounds;
+  if (cpus_ > 1) ++ctx.done.flush_rounds;
   ctx.done.tlb_full_flushes += cpus_;
   ctx.done.ipis += cpus_ - 1;
 }
 
 void counting_flusher::flush_range(context& ctx, pfn, frame_count count) {
   if (count > ceiling_) return flush_all(ctx);
-  ++ctx.done.flush_rounds;
+  if (cpus_ > 1) ++ctx.done.flush_rounds;
   ctx.done.tlb_page_flushes += count * cpus_;
   ctx.done.ipis += cpus_ - 1;
 }

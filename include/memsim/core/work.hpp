@@ -34,6 +34,11 @@ struct work {
   std::uint64_t tlb_full_flushes = 0;
   std::uint64_t flush_rounds = 0;
   std::uint64_t ipis = 0;
+  std::uint64_t tlb_lower_hits = 0;
+  std::uint64_t pte_references = 0;
+  std::uint64_t pde_references = 0;
+  std::uint64_t upper_references = 0;
+  std::uint64_t host_references = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -76,6 +81,17 @@ inline constexpr std::array work_statistics{
     statistic<work>{"flush_rounds", "events", "times other CPUs were told to flush and waited for",
                     &work::flush_rounds},
     statistic<work>{"ipis", "interrupts", "interrupts sent to other CPUs", &work::ipis},
+    statistic<work>{"tlb_lower_hits", "translations",
+                    "translations that missed the first level of a TLB and hit a lower one",
+                    &work::tlb_lower_hits},
+    statistic<work>{"pte_references", "references", "entries of 4 KiB pages read by page walks",
+                    &work::pte_references},
+    statistic<work>{"pde_references", "references", "entries of 2 MiB reach read by page walks",
+                    &work::pde_references},
+    statistic<work>{"upper_references", "references",
+                    "entries of 1 GiB reach and more read by page walks", &work::upper_references},
+    statistic<work>{"host_references", "references",
+                    "entries of a hypervisor's tables read by page walks", &work::host_references},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {
