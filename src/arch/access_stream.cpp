@@ -22,8 +22,8 @@ std::uint64_t scattered(std::uint64_t rank, std::uint64_t bound) {
 }  // namespace
 
 std::string to_text(access_pattern pattern) {
-  static constexpr const char* names[] = {"sequential_copy", "random_objects", "skewed",
-                                          "page_table_walks", "mixed"};
+  static constexpr const char* names[] = {"sequential_copy", "random_objects",   "skewed",
+                                          "hot_set",         "page_table_walks", "mixed"};
   return names[static_cast<unsigned>(pattern)];
 }
 
@@ -34,6 +34,7 @@ access_stream::access_stream(const memory_map& memory, const access_stream_confi
   };
   check(config.run, "run");
   check(config.lines, "lines");
+  check(config.hot_frames, "hot_frames");
   check(config.frames_per_table, "frames_per_table");
   for (const auto& region : memory.regions()) {
     if (region.kind != region_kind::ram) continue;
@@ -46,7 +47,8 @@ access_stream::access_stream(const memory_map& memory, const access_stream_confi
 pfn access_stream::next() {
   if (config_.pattern != access_pattern::mixed) return next_of(config_.pattern);
   if (served_++ % config_.run == 0) {
-    current_ = static_cast<access_pattern>(random_.below(4));
+    current_ = static_cast<access_pattern>(
+        random_.below(static_cast<std::uint64_t>(access_pattern::mixed)));
   }
   return next_of(current_);
 }
@@ -68,6 +70,7 @@ pfn access_stream::next_of(access_pattern pattern) {
         object_.end = std::min(object_.line + config_.lines, lines);
       }
       return step(object_);
+    case access_pattern::hot_set: return hot_frame();
     case access_pattern::page_table_walks: {
       // Whole pageblocks hold tables, every so many pageblocks one.
       const auto tables = std::max<std::uint64_t>(frames_ / config_.frames_per_table, 1);
@@ -98,6 +101,11 @@ std::uint64_t access_stream::popular_object() {
   const auto first = std::uint64_t{1} << octave;
   const auto rank = std::min(first + random_.below(first), objects) - 1;
   return scattered(rank, objects) * config_.lines;
+}
+
+pfn access_stream::hot_frame() {
+  if (random_.below(16) == 0) return frame(random_.below(frames_));
+  return frame(scattered(random_.below(config_.hot_frames) + 1, frames_));
 }
 
 // The frame of RAM of that number, holes not counted.

@@ -4,14 +4,15 @@
 /// \file
 /// Where the kernel reaches into the direct map: streams of frames, for asking what a map costs.
 ///
-/// | pattern            | each access |
-/// |--------------------|---------------------------------------------------------------------------|
-/// | sequential_copy    | the next cache line of a source, then of a destination; both are buffers
-/// | |                    | of `run` frames at random places | | random_objects     | a cache line
-/// of an object that is anywhere, `lines` accesses each         | | skewed             | likewise,
-/// but some objects are touched far more often than others         | | page_table_walks   | an
-/// entry of a page table: tables are few, and grouped in pageblocks       | | mixed              |
-/// one of the four, `run` accesses of each at a time                         |
+/// | pattern          | each access                                                           |
+/// |------------------|-----------------------------------------------------------------------|
+/// | sequential_copy  | the next cache line of a source, then of a destination: buffers of    |
+/// |                  | `run` frames at random places                                         |
+/// | random_objects   | a cache line of an object that is anywhere, `lines` accesses each     |
+/// | skewed           | likewise, but some objects are far more popular than others           |
+/// | hot_set          | of 16 accesses 15 go to a few frames all over memory, one anywhere    |
+/// | page_table_walks | an entry of a page table: tables are few, and grouped in pageblocks   |
+/// | mixed            | one of the five above, `run` accesses at a time                       |
 ///
 /// Modelling assumptions, all of them: no trace of a kernel's own accesses is published.
 
@@ -31,13 +32,14 @@ enum class access_pattern : unsigned char {
   sequential_copy,
   random_objects,
   skewed,
+  hot_set,
   page_table_walks,
   mixed,
 };
 
 inline constexpr std::array all_access_patterns{
-    access_pattern::sequential_copy, access_pattern::random_objects, access_pattern::skewed,
-    access_pattern::page_table_walks, access_pattern::mixed};
+    access_pattern::sequential_copy, access_pattern::random_objects,   access_pattern::skewed,
+    access_pattern::hot_set,         access_pattern::page_table_walks, access_pattern::mixed};
 
 [[nodiscard]] std::string to_text(access_pattern);
 
@@ -48,6 +50,8 @@ struct access_stream_config {
   unsigned run = 16;
   /// Cache lines touched of an object, one after the other; at least 1.
   unsigned lines = 2;
+  /// Frames of the hot set; at least 1.
+  unsigned hot_frames = 48;
   /// Of all frames, the part that is page tables: 1 in so many; at least 1. A fully mapped user
   /// address space has one table for 512 frames.
   unsigned frames_per_table = 512;
@@ -77,6 +81,7 @@ class access_stream {
   [[nodiscard]] pfn next_of(access_pattern pattern);
   [[nodiscard]] pfn frame(std::uint64_t index) const;
   [[nodiscard]] std::uint64_t popular_object();
+  [[nodiscard]] pfn hot_frame();
   [[nodiscard]] pfn step(walk& at);
 
   access_stream_config config_;

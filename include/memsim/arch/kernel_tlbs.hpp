@@ -2,8 +2,8 @@
 #pragma once
 
 /// \file
-/// The TLBs of a machine's CPUs as the kernel uses them: translations of the direct map, which every
-/// address space shares.
+/// The TLBs of a machine's CPUs as the kernel uses them: translations of the direct map, which
+/// every address space shares.
 ///
 ///     tlb_system tlbs{{.geometry = presets::skylake_sp_tlb()}, 8};
 ///     kernel_tlbs kernel{tlbs};
@@ -21,8 +21,8 @@ namespace memsim {
 
 class kernel_tlbs final : public tlb_flusher {
  public:
-  /// Where the direct map begins: frame f is mapped at page first_page + f. That of x86-64 with four
-  /// levels of tables and without address randomisation.
+  /// Where the direct map begins: frame f is mapped at page first_page + f. That of x86-64 with
+  /// four levels of tables and without address randomisation.
   static constexpr vpn first_page = vpn::of_address(0xffff'8880'0000'0000);
 
   /// \param tlbs     must outlive this

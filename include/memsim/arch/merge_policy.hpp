@@ -4,12 +4,12 @@
 /// \file
 /// When the direct map gets its large pages back.
 ///
-/// | policy             | merges                                         | as in |
-/// |--------------------|------------------------------------------------|---------------------------|
-/// | merge_never        | nothing                                        | Linux 6.1 and 6.12 | |
-/// merge_on_request   | what request_collapse() is asked for           | Linux 6.15 and later | |
-/// merge_when_uniform | a table as soon as its 512 entries are equal   | an RFC of 2022 (Aaron Lu)
-/// | | merge_scanner      | equal tables that a daemon comes upon          | like khugepaged |
+/// | policy             | merges                                       | as in                    |
+/// |--------------------|----------------------------------------------|--------------------------|
+/// | merge_never        | nothing                                      | Linux 6.1 and 6.12       |
+/// | merge_on_request   | what request_collapse() is asked for         | Linux 6.15 and later     |
+/// | merge_when_uniform | a table as soon as its 512 entries are equal | an RFC of 2022 (A. Lu)   |
+/// | merge_scanner      | equal tables that a daemon comes upon        | nothing: an assumption   |
 ///
 /// A policy of your own derives from merge_policy and calls direct_map::collapse().
 
