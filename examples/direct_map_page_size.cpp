@@ -4,8 +4,8 @@
 /// Does it matter how large the pages of the direct map are?
 ///
 /// For years patches were held up by the fear that holes in the direct map slow the whole machine
-/// down, and nobody could say by how much. Here every CPU preset runs every access pattern over maps
-/// of 1 GiB, 2 MiB and 4 KiB pages, and over maps that have been split here and there.
+/// down, and nobody could say by how much. Here every CPU preset runs every access pattern over
+/// maps of 1 GiB, 2 MiB and 4 KiB pages, and over maps that have been split here and there.
 ///
 ///     direct_map_page_size [ACCESSES]     of each pattern to each map; default 400000
 
@@ -37,7 +37,7 @@ struct layout {
 
 // What an access took, on average.
 struct outcome {
-  double walks = 0;       // for a thousand accesses
+  double walks = 0;  // for a thousand accesses
   double nanoseconds = 0;
 };
 
@@ -66,8 +66,8 @@ outcome measure(const cpu_preset& cpu, bytes size, const layout& how, access_pat
   page_allocator memory{{.memory = memory_map::x86_64(size)}};
   tlb_system tlbs{{.geometry = cpu.tlb}, 1};
   kernel_tlbs kernel{tlbs};
-  direct_map map{boot_layout(memory.memory(), how.largest), memory, kernel,
-                 {.largest = how.largest}};
+  direct_map map{
+      boot_layout(memory.memory(), how.largest), memory, kernel, {.largest = how.largest}};
   punch_holes(map, memory.memory(), how.split);
 
   access_stream stream{memory.memory(), {.pattern = pattern}};
@@ -77,8 +77,8 @@ outcome measure(const cpu_preset& cpu, bytes size, const layout& how, access_pat
   const auto end = tlbs.counts();
 
   const auto count = static_cast<double>(accesses);
-  const auto cost = cpu.costs.price_of(translation_work(end)) -
-                    cpu.costs.price_of(translation_work(warm));
+  const auto cost =
+      cpu.costs.price_of(translation_work(end)) - cpu.costs.price_of(translation_work(warm));
   return {static_cast<double>(end.walks.walks() - warm.walks.walks()) / count * 1000,
           static_cast<double>(cost.count()) / 1000 / count};
 }
@@ -89,9 +89,8 @@ double slowdown(const outcome& one, const outcome& other) {
 
 void compare(const cpu_preset& cpu, bytes size, std::uint64_t accesses) {
   const std::vector<layout> layouts{
-      {"1G", page_size::g1},        {"1 % split", page_size::g1, 0.01},
-      {"10 % split", page_size::g1, 0.1}, {"2M", page_size::m2},
-      {"50 % split", page_size::m2, 0.5}, {"4K", page_size::k4},
+      {"1G", page_size::g1}, {"1 % split", page_size::g1, 0.01}, {"10 % split", page_size::g1, 0.1},
+      {"2M", page_size::m2}, {"50 % split", page_size::m2, 0.5}, {"4K", page_size::k4},
   };
   fmt::print("\n{}, {}: page walks for 1000 accesses, and ns of translation an access\n\n{:18}",
              cpu.name, size, "");

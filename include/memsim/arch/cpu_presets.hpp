@@ -15,9 +15,9 @@ namespace memsim {
 
 /// A make of CPU.
 struct cpu_preset {
-  std::string name;                         ///< `skylake_sp`
+  std::string name;  ///< `skylake_sp`
   tlb_geometry tlb{};
-  page_size largest_page = page_size::g1;   ///< that it can map
+  page_size largest_page = page_size::g1;  ///< that it can map
   cost_model costs{};
 };
 

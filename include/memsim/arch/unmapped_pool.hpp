@@ -8,13 +8,12 @@
 /// Taken one by one from all over memory they split large mappings everywhere. Each design groups
 /// them:
 ///
-/// | design          | takes                         | pages that wait are      | gives back |
-/// |-----------------|-------------------------------|--------------------------|----------------------|
-/// | none            | single pages                  | (none wait)              | each page | |
-/// pageblock_type  | the free pages of a pageblock | mapped by 4 KiB entries  | nothing | |
-/// unmapped_cache  | 2 MiB, else the largest block | unmapped                 | by shrink() | |
-/// allocator_block | whole pageblocks only         | unmapped                 | a pageblock all
-/// free |
+/// | design          | takes                         | pages that wait are     | gives back       |
+/// |-----------------|-------------------------------|-------------------------|------------------|
+/// | none            | single pages                  | (none wait)             | each page        |
+/// | pageblock_type  | the free pages of a pageblock | mapped by 4 KiB entries | nothing          |
+/// | unmapped_cache  | 2 MiB, else the largest block | unmapped                | by shrink()      |
+/// | allocator_block | whole pageblocks only         | unmapped                | a pageblock free |
 ///
 /// Sources: Mike Rapoport's RFCs of January 2022 (a migratetype) and March 2023 (a cache), and the
 /// integration into the page allocator proposed in 2026, of which only the outline is known here.
