@@ -9,7 +9,9 @@ tlb_geometry skylake_sp_tlb() {
                   {.sizes = {g1}, .table = {.sets = 1, .ways = 4}}},
                  {{.sizes = {k4, m2}, .table = {.sets = 128, .ways = 12}},
                   {.sizes = {g1}, .table = {.sets = 4, .ways = 4}}}},
-      .walk_caches = {.pde = {.sets = 1, .ways = 32}, .pdpte = {.sets = 1, .ways = 4}, .pml4e = {}},
+      .walk_caches = {.pde = {.sets = 8, .ways = 4},
+                      .pdpte = {.sets = 1, .ways = 4},
+                      .pml4e = {.sets = 1, .ways = 2}},
   };
 }
 }  // namespace memsim::presets
