@@ -55,9 +55,7 @@ class plain_lru_table {
     bool valid = false;
   };
 
-  [[nodiscard]] entry* set_of(std::uint64_t tag) {
-    return &entries_[(tag & (sets_ - 1)) * ways_];
-  }
+  [[nodiscard]] entry* set_of(std::uint64_t tag) { return &entries_[(tag & (sets_ - 1)) * ways_]; }
 
   std::uint64_t sets_;
   std::uint64_t ways_;

@@ -148,7 +148,8 @@ void add_all(const char* side) {
     add("random", [] { return random_stream_of(memory_pages, 1); });
     add("sequential_64B", [] { return sequential_stream{bytes{64}}; });
     add("sequential_4K", [] { return sequential_stream{4_KiB}; });
-    add("hot_set", [=] { return random_stream_of(std::min(hot_pages, memory_pages / step), step); });
+    add("hot_set",
+        [=] { return random_stream_of(std::min(hot_pages, memory_pages / step), step); });
   }
 }
 
