@@ -4,21 +4,82 @@
 #include <algorithm>
 
 namespace memsim::detail {
+namespace {
+
+constexpr unsigned rounded_up(unsigned value, unsigned step) {
+  return (value + step - 1) / step * step;
+}
+
+}  // namespace
 
 entry_table::entry_table(const table_geometry& shape, std::uint64_t seed, std::string_view stream)
-    : sets_{shape.sets},
-      set_mask_{std::has_single_bit(shape.sets) ? shape.sets - 1 : 0},
+    : set_mask_{shape.sets - 1},
+      narrow_ways_{(1u << std::min(shape.ways, chunk_ways)) - 1},
+      span_{std::min(shape.ways, recency_order::max_ways)},
       ways_{shape.ways},
-      chunks_{(shape.ways + chunk_ways - 1) / chunk_ways},
-      order_{shape.policy == replacement::tree_plru          ? order_kind::tree
-             : shape.policy == replacement::random           ? order_kind::random
-             : shape.ways <= detail::recency_order::max_ways ? order_kind::word
-                                                             : order_kind::list},
-      states_(sets_),
-      signatures_(sets_ * chunks_),
-      tags_(sets_ * ways_) {
+      tag_words_{signature_words + rounded_up(shape.ways, chunk_ways) / 8},
+      sets_{shape.sets} {
+  const bool quick = shape.policy == replacement::lru && shape.ways <= recency_order::max_ways &&
+                     std::has_single_bit(shape.sets);
+  form_ = !quick ? form::general : shape.ways == 4 ? form::quad : form::narrow;
+  switch (shape.policy) {
+    case replacement::lru:
+      order_ = form_ == form::quad                     ? order_kind::position
+               : shape.ways <= recency_order::max_ways ? order_kind::word
+                                                       : order_kind::list;
+      break;
+    case replacement::tree_plru: order_ = order_kind::tree; break;
+    case replacement::random:
+      order_ = order_kind::random;
+      random_.emplace_back(seed, stream);
+      break;
+  }
+  if (form_ == form::quad) tag_words_ = quad_tags;
+  // One chunk is looked at as far as narrow_ways_ says, several of them in full.
+  stride_ = tag_words_ + (ways_ <= chunk_ways ? ways_ : rounded_up(ways_, chunk_ways));
+  words_.resize(sets_ * stride_);
   if (order_ == order_kind::list) links_.resize(sets_ * (ways_ + 1));
-  if (order_ == order_kind::random) random_.emplace_back(seed, stream);
+}
+
+unsigned entry_table::find(std::uint64_t set, const entry_key& key) const {
+  const std::uint64_t* const words = set_at(set);
+  if (words[generation_word] != generation_) return none;
+  const std::uint64_t* const tags = tags_of(set);
+  if (form_ == form::quad) {
+    const auto* found =
+        std::find_if(tags, tags + ways_, [&](auto tag) { return answers(tag, key); });
+    return found == tags + ways_ ? none : static_cast<unsigned>(found - tags);
+  }
+  const std::uint64_t wanted = key.signature();
+  for (unsigned first = 0; first < ways_; first += chunk_ways) {
+    std::uint32_t candidates = match_bytes(words + signature_words + first / 8, wanted);
+    if (ways_ <= chunk_ways) candidates &= narrow_ways_;
+    for (; candidates != 0; candidates &= candidates - 1) {
+      const unsigned way = first + static_cast<unsigned>(std::countr_zero(candidates));
+      if (answers(tags[way], key)) return way;
+    }
+  }
+  return none;
+}
+
+bool entry_table::contains(const entry_key& key) const {
+  return find(set_of(key.number), key) != none;
+}
+
+std::uint64_t entry_table::touch_generally(const entry_key& key) {
+  const std::uint64_t set = set_of(key.number);
+  const unsigned way = find(set, key);
+  if (way == none) return 0;
+  mark_used(set, way);
+  return tags_of(set)[way];
+}
+
+void entry_table::insert_generally(const entry_key& key) {
+  const std::uint64_t set = set_of(key.number);
+  if (set_at(set)[generation_word] != generation_) clear_set(set);
+  const unsigned way = make_room(set);
+  set_byte(set_at(set) + signature_words + way / chunk_ways * 2, way % chunk_ways, key.signature());
+  note_change(std::exchange(tags_of(set)[way], key.tag), key.tag);
 }
 
 void entry_table::unlink(link* links, unsigned way) {
@@ -28,50 +89,62 @@ void entry_table::unlink(link* links, unsigned way) {
 
 void entry_table::link_after(link* links, unsigned newer, unsigned way) {
   const std::uint16_t older = links[newer].older;
-  links[way] = {.newer = static_cast<std::uint16_t>(newer), .older = older};
+  links[way].newer = static_cast<std::uint16_t>(newer);
+  links[way].older = older;
   links[newer].older = static_cast<std::uint16_t>(way);
   links[older].newer = static_cast<std::uint16_t>(way);
 }
 
-void entry_table::mark_used_otherwise(std::uint64_t set, unsigned way) {
-  if (order_ == order_kind::list) {
+void entry_table::mark_used(std::uint64_t set, unsigned way) {
+  if (order_ == order_kind::word) {
+    std::uint64_t& word = set_at(set)[recency_word];
+    recency_order order{word};
+    order.use(way);
+    word = order.word();
+  } else if (order_ == order_kind::list) {
     link* links = links_of(set);
     unlink(links, way);
     link_after(links, ways_, way);
   } else if (order_ == order_kind::tree) {
-    recency_tree tree{states_[set].recency};
+    std::uint64_t& word = set_at(set)[recency_word];
+    recency_tree tree{word};
     tree.use(way, ways_);
-    states_[set].recency = tree.word();
+    word = tree.word();
   }
 }
 
-unsigned entry_table::make_room_otherwise(std::uint64_t set) {
+unsigned entry_table::make_room(std::uint64_t set) {
   unsigned way = 0;
-  if (order_ == order_kind::list) {
+  if (order_ == order_kind::word) {
+    way = recency_order{set_at(set)[recency_word]}.at(ways_ - 1);
+  } else if (order_ == order_kind::list) {
     way = links_of(set)[ways_].newer;  // the ring's end is the oldest
   } else {
-    const auto* tags = &tags_[set * ways_];
+    const auto* tags = tags_of(set);
     const auto* empty = std::find(tags, tags + ways_, 0);
     if (empty != tags + ways_) {
       way = static_cast<unsigned>(empty - tags);
     } else if (order_ == order_kind::tree) {
-      way = recency_tree{states_[set].recency}.oldest(ways_);
+      way = recency_tree{set_at(set)[recency_word]}.oldest(ways_);
     } else {
       way = static_cast<unsigned>(random_.front().below(ways_));
     }
   }
-  mark_used_otherwise(set, way);
+  mark_used(set, way);
   return way;
 }
 
 void entry_table::erase_way(std::uint64_t set, unsigned way) {
-  std::uint64_t& tag = tags_[set * ways_ + way];
+  std::uint64_t& tag = tags_of(set)[way];
   --live_[kind_of(tag)];
   tag = 0;
-  if (order_ == order_kind::word) {
-    recency_order order{states_[set].recency};
-    order.retire(way, ways_);
-    states_[set].recency = order.word();
+  if (order_ == order_kind::position) {
+    std::rotate(&tag, &tag + 1, tags_of(set) + ways_);
+  } else if (order_ == order_kind::word) {
+    std::uint64_t& word = set_at(set)[recency_word];
+    recency_order order{word};
+    order.retire(way, span_);
+    word = order.word();
   } else if (order_ == order_kind::list) {
     link* links = links_of(set);
     unlink(links, way);
@@ -81,7 +154,6 @@ void entry_table::erase_way(std::uint64_t set, unsigned way) {
 
 unsigned entry_table::erase(const entry_key& key) {
   const std::uint64_t set = set_of(key.number);
-  if (states_[set].generation != generation_) return 0;
   unsigned erased = 0;
   for (unsigned way = find(set, key); way != none; way = find(set, key)) {
     erase_way(set, way);
@@ -93,9 +165,10 @@ unsigned entry_table::erase(const entry_key& key) {
 entry_table::kind_counts entry_table::erase_where(std::uint64_t mask, std::uint64_t value) {
   const kind_counts before = live_;
   for (std::uint64_t set = 0; set < sets_; ++set) {
-    if (states_[set].generation != generation_) continue;
-    for (unsigned way = 0; way < ways_; ++way) {
-      const std::uint64_t tag = tags_[set * ways_ + way];
+    if (set_at(set)[generation_word] != generation_) continue;
+    // From the back, for those behind an erased way may move up.
+    for (unsigned way = ways_; way-- > 0;) {
+      const std::uint64_t tag = tags_of(set)[way];
       if (tag != 0 && (tag & mask) == value) erase_way(set, way);
     }
   }
@@ -105,38 +178,38 @@ entry_table::kind_counts entry_table::erase_where(std::uint64_t mask, std::uint6
 }
 
 void entry_table::clear_set(std::uint64_t set) {
-  states_[set] = {.recency = 0, .generation = generation_};
-  std::fill_n(&tags_[set * ways_], ways_, 0);
-  if (order_ == order_kind::word) {
-    states_[set].recency = recency_order::initial(ways_).word();
-  } else if (order_ == order_kind::list) {
-    link* links = links_of(set);
-    for (unsigned i = 0; i <= ways_; ++i) {
-      links[i] = {.newer = static_cast<std::uint16_t>(i == 0 ? ways_ : i - 1),
-                  .older = static_cast<std::uint16_t>(i == ways_ ? 0 : i + 1)};
-    }
+  std::uint64_t* const words = set_at(set);
+  words[generation_word] = generation_;
+  words[recency_word] = order_ == order_kind::word ? recency_order::initial(span_).word() : 0;
+  std::fill_n(tags_of(set), ways_, 0);
+  if (order_ != order_kind::list) return;
+  link* links = links_of(set);
+  for (unsigned i = 0; i <= ways_; ++i) {
+    links[i] = {.newer = static_cast<std::uint16_t>(i == 0 ? ways_ : i - 1),
+                .older = static_cast<std::uint16_t>(i == ways_ ? 0 : i + 1)};
   }
 }
 
 void entry_table::add_to(digest& sum) const {
+  const bool by_way = order_ == order_kind::tree || order_ == order_kind::random;
   for (std::uint64_t set = 0; set < sets_; ++set) {
-    const bool current = states_[set].generation == generation_;
-    // With LRU it is the order that counts, not which way an entry is in.
-    const bool positional = order_ == order_kind::tree || order_ == order_kind::random;
-    sum.add(current && positional ? states_[set].recency : 0);
-    unsigned at = order_ == order_kind::list ? links_[set * (ways_ + 1) + ways_].older : 0;
-    for (unsigned i = 0; i < ways_ && current; ++i) {
-      const unsigned way = order_ == order_kind::word   ? recency_order{states_[set].recency}.at(i)
-                           : order_ == order_kind::list ? at
+    sum.add(0);
+    const std::uint64_t* const words = set_at(set);
+    if (words[generation_word] != generation_) continue;
+    if (by_way) sum.add(words[recency_word]);
+    // With LRU it is the order that counts, not which way an entry is in; empty ways come last.
+    unsigned next = order_ == order_kind::list ? links_[set * (ways_ + 1) + ways_].older : 0;
+    for (unsigned i = 0; i < ways_; ++i) {
+      const unsigned way = order_ == order_kind::word   ? recency_order{words[recency_word]}.at(i)
+                           : order_ == order_kind::list ? next
                                                         : i;
-      const std::uint64_t tag = tags_[set * ways_ + way];
-      // Empty ways are last with LRU: an untouched set and an emptied one are the same.
-      if (tag == 0 && !positional) break;
+      const std::uint64_t tag = tags_of(set)[way];
+      if (tag == 0 && !by_way) break;
       sum.add(tag);
-      if (order_ == order_kind::list) at = links_[set * (ways_ + 1) + at].older;
+      if (order_ == order_kind::list) next = links_[set * (ways_ + 1) + way].older;
     }
   }
-  for (random_stream next : random_) sum.add(next.below(~std::uint64_t{0}));
+  for (random_stream stream : random_) sum.add(stream.below(~std::uint64_t{0}));
 }
 
 }  // namespace memsim::detail

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/arch/tlb.hpp>
 
-#include <span>
+#include <bit>
 
 #include <memsim/core/error.hpp>
 
 namespace memsim {
 namespace {
 
-using detail::entry_key;
 using detail::place;
 
 constexpr unsigned index_of(page_size size) { return static_cast<unsigned>(size); }
 
-entry_key key_of(std::uint64_t where, page_size size) {
-  return entry_key::of(where, order_of(size).value(), index_of(size));
-}
+constexpr unsigned pages_log2(page_size size) { return page_table_order * index_of(size); }
+
+constexpr std::array key_makers{detail::key_maker{pages_log2(page_size::k4), 0},
+                                detail::key_maker{pages_log2(page_size::m2), 1},
+                                detail::key_maker{pages_log2(page_size::g1), 2}};
 
 // A place where the counts of a level keep a number of each page size.
 using counter_of_size = std::array<std::uint64_t tlb_level_counts::*, page_sizes>;
@@ -40,18 +41,21 @@ tlb::tlb(const tlb_config& config)
     : levels_{static_cast<unsigned>(validated(config).geometry.levels.size())},
       walker_{config},
       config_{config} {
-  for (auto& sizes : structure_of_) sizes.fill(no_structure);
+  for (const page_size size : all_page_sizes) {
+    chains_[index_of(size)].key = key_makers[index_of(size)];
+  }
   for (std::uint8_t level = 0; level < levels_; ++level) {
     for (const auto& structure : config_.geometry.levels[level]) {
-      const auto number = static_cast<std::uint8_t>(structures_.size());
-      structures_.emplace_back(structure.table, config_.seed,
-                               fmt::format("{}.{}", config_.stream, number));
-      level_of_.push_back(level);
       for (const page_size size : all_page_sizes) {
         if (!structure.sizes.contains(size)) continue;
-        probes_[probe_count_++] = {.structure = number, .level = level, .size = size};
-        structure_of_[level][index_of(size)] = number;
+        chain& c = chains_[index_of(size)];
+        c.links[c.length++] = {
+            .structure = static_cast<std::uint32_t>(structures_.size()),
+            .hit = {.hit_level = static_cast<std::uint8_t>(level + 1), .size = size}};
       }
+      structures_.emplace_back(structure.table, config_.seed,
+                               fmt::format("{}.{}", config_.stream, structures_.size()));
+      level_of_.push_back(level);
     }
   }
 }
@@ -62,16 +66,20 @@ void tlb::detail_refuse_nesting(vpn page) {
 
 translation tlb::look_up(std::uint64_t where) {
   ++lookups_;
-  for (const probe& p : std::span{probes_.data(), probe_count_}) {
-    auto& structure = structures_[p.structure];
-    if (structure.live()[index_of(p.size)] == 0) continue;
-    const auto key = key_of(where, p.size);
-    const std::uint64_t tag = structure.touch(key);
-    if (tag == 0) continue;
-    ++hits_[p.level][index_of(p.size)];
-    for (unsigned level = 0; level < p.level; ++level) fill(level, tag, key.number, p.size);
-    remember(where, p.size);
-    return {.hit_level = static_cast<std::uint8_t>(p.level + 1), .size = p.size};
+  for (unsigned sizes = active_sizes_; sizes != 0; sizes &= sizes - 1) {
+    const auto size = static_cast<unsigned>(std::countr_zero(sizes));
+    const chain& c = chains_[size];
+    auto key = c.key(where);
+    for (unsigned i = 0; i < c.length; ++i) {
+      const std::uint64_t tag = structures_[c.links[i].structure].touch(key);
+      if (tag == 0) continue;
+      const translation hit = c.links[i].hit;
+      ++hits_[hit.hit_level - 1u][size];
+      key.tag = tag;
+      while (i-- > 0) structures_[c.links[i].structure].insert(key);
+      remember(where, hit.size);
+      return hit;
+    }
   }
   return {};
 }
@@ -79,38 +87,44 @@ translation tlb::look_up(std::uint64_t where) {
 translation tlb::install(std::uint64_t where, const page_mapping& mapping) {
   const unsigned references = walker_.walk(where, mapping.size);
   const page_size size = walker_.combined(mapping.size);
+  const chain& c = chains_[index_of(size)];
+  auto key = c.key(where);
+  if (mapping.scope == mapping_scope::global) key.tag = place::global(key.tag);
+  for (unsigned i = 0; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
   ++walks_[index_of(size)];
-  auto key = key_of(where, size);
-  if (mapping.scope == mapping_scope::global) key.tag |= place::global_bit;
-  for (unsigned level = 0; level < levels_; ++level) fill(level, key.tag, key.number, size);
+  active_sizes_ |= 1u << index_of(size);
   remember(where, size);
   return {.size = size, .walk_references = static_cast<std::uint8_t>(references)};
 }
 
-void tlb::fill(unsigned level, std::uint64_t tag, std::uint64_t number, page_size size) {
-  const unsigned structure = structure_of_[level][index_of(size)];
-  if (structure == no_structure) return;
-  const std::uint64_t evicted = structures_[structure].insert(tag, number);
-  if (evicted != 0) ++evictions_[level][detail::entry_table::kind_of(evicted)];
+void tlb::remember(std::uint64_t where, page_size size) {
+  last_.where = where;
+  if (last_.hit.size != size || last_.mask == no_place) [[unlikely]]
+    change_last_size(size);
 }
 
-void tlb::remember(std::uint64_t where, page_size size) {
-  forget_last();
-  if (structure_of_[0][index_of(size)] == no_structure) return;
-  last_ = {.where = where,
-           .mask = place::mask(order_of(size).value()),
+void tlb::change_last_size(page_size size) {
+  hits_[0][index_of(last_.hit.size)] += last_.hits;
+  const bool kept = structure_at(0, index_of(size)) != no_structure;
+  last_ = {.where = kept ? last_.where : no_place,
+           .mask = kept ? place::mask(pages_log2(size)) | no_place : no_place,
            .hit = {.hit_level = 1, .size = size}};
 }
 
-void tlb::forget_last() {
-  hits_[0][index_of(last_.hit.size)] += last_.hits;
-  last_ = {};
+unsigned tlb::structure_at(unsigned level, unsigned size) const {
+  const chain& c = chains_[size];
+  for (unsigned i = 0; i < c.length; ++i) {
+    if (c.links[i].hit.hit_level == level + 1) return c.links[i].structure;
+  }
+  return no_structure;
 }
 
 bool tlb::holds(asid space, vpn page) const {
-  const std::uint64_t where = place::of(space, page);
-  for (const probe& p : std::span{probes_.data(), probe_count_}) {
-    if (structures_[p.structure].contains(key_of(where, p.size))) return true;
+  for (const chain& c : chains_) {
+    const auto key = c.key(place::of(space, page));
+    for (unsigned i = 0; i < c.length; ++i) {
+      if (structures_[c.links[i].structure].contains(key)) return true;
+    }
   }
   return false;
 }
@@ -142,8 +156,14 @@ void tlb::flush(const tlb_flush& what) {
 void tlb::flush_page(asid space, vpn page) {
   ++flushes_.page_flushes;
   const std::uint64_t where = place::of(space, page);
-  for (const probe& p : std::span{probes_.data(), probe_count_}) {
-    flushed_[p.level][index_of(p.size)] += structures_[p.structure].erase(key_of(where, p.size));
+  for (unsigned size = 0; size < page_sizes; ++size) {
+    const chain& c = chains_[size];
+    if ((active_sizes_ >> size & 1) == 0) continue;
+    const auto key = c.key(where);
+    for (unsigned i = 0; i < c.length; ++i) {
+      const unsigned number = c.links[i].structure;
+      flushed_[level_of_[number]][size] += structures_[number].erase(key);
+    }
   }
   walker_.flush_page(where);
 }
@@ -161,12 +181,13 @@ void tlb::flush_everything() {
     for (unsigned size = 0; size < page_sizes; ++size) flushed_[level_of_[i]][size] += live[size];
     structures_[i].clear();
   }
+  active_sizes_ = 0;
 }
 
 std::uint64_t tlb::entries(unsigned level, page_size size) const {
   if (level < 1 || level > levels_)
     throw_usage("TLB level {}: allowed are 1 to {}", level, levels_);
-  const unsigned structure = structure_of_[level - 1][index_of(size)];
+  const unsigned structure = structure_at(level - 1, index_of(size));
   return structure == no_structure ? 0 : structures_[structure].live()[index_of(size)];
 }
 
@@ -186,7 +207,11 @@ tlb_counts tlb::counts() const {
       const std::uint64_t hits = hits_[level][size] + (is_last ? last_.hits : 0);
       at_level.*hits_of[size] = hits;
       at_level.*misses_of[size] = misses[size];
-      at_level.*evictions_of[size] = evictions_[level][size];
+      // Every miss brought an entry, where the level keeps the size.
+      if (const unsigned number = structure_at(level, size); number != no_structure) {
+        at_level.*evictions_of[size] =
+            misses[size] - flushed_[level][size] - structures_[number].live()[size];
+      }
       at_level.*flushed_of[size] = flushed_[level][size];
       misses[size] += hits;
     }

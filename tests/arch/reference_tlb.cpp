@@ -111,14 +111,24 @@ tlb::tlb(const tlb_config& config) : config_{config} {
 }
 
 translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
-  for (unsigned level = 0; level < levels_.size(); ++level) {
-    for (auto& s : levels_[level]) {
-      for (const page_size size : all_page_sizes) {
-        const unsigned order = order_of_size(size);
+  // The size of the last translation is asked for first, if that covers the page too.
+  std::vector<page_size> sizes(all_page_sizes.begin(), all_page_sizes.end());
+  if (last_ && last_->answers(page.value(), last_->order, space.value())) {
+    const auto last = std::find_if(sizes.begin(), sizes.end(), [&](page_size size) {
+      return order_of_size(size) == last_->order;
+    });
+    std::rotate(sizes.begin(), last, last + 1);
+  }
+  last_.reset();
+  for (const page_size size : sizes) {
+    const unsigned order = order_of_size(size);
+    for (unsigned level = 0; level < levels_.size(); ++level) {
+      for (auto& s : levels_[level]) {
         if (!s.sizes.contains(size)) continue;
         const auto found = s.entries.find(page.value(), order, space.value());
         if (!found) continue;
         ++hits(counts_.levels[level], order);
+        last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
         for (unsigned above = 0; above < level; ++above) {
           ++misses(counts_.levels[above], order);
           fill(above, *found);
@@ -134,6 +144,7 @@ translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
      : size == page_size::m2 ? counts_.walks.walks_2m
                              : counts_.walks.walks_1g);
   const unsigned order = order_of_size(size);
+  last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
   for (unsigned level = 0; level < levels_.size(); ++level) {
     ++misses(counts_.levels[level], order);
     fill(level, {.order = order,
@@ -217,6 +228,7 @@ bool tlb::holds(asid space, vpn page) const {
 }
 
 void tlb::flush(const tlb_flush& what) {
+  last_.reset();
   for (std::uint64_t i = 0; i < what.pages; ++i) {
     flush_page(what.space.value(),
                what.first.value() + i * (std::uint64_t{1} << order_of_size(what.stride)));

@@ -4,15 +4,24 @@
 /// \file
 /// The array under every TLB structure and page-walk cache: sets of tagged entries.
 ///
-/// A set is searched by signature: a byte of hash a way, sixteen of them compared at once; the few
-/// ways that match are then compared in full. Recency is one word a set (recency.hpp), or for wide
-/// LRU sets a linked list. Emptying the table is one increment: a set whose generation is not the
-/// table's is empty, and is cleared when next used.
+/// | table   | sets                              | search       | order of use               |
+/// |---------|-----------------------------------|--------------|----------------------------|
+/// | quad    | 4 ways, LRU, a power of two       | tags         | the ways are sorted by it  |
+/// | narrow  | up to 16, LRU, a power of two     | signatures   | a word a set (recency.hpp) |
+/// | general | all others                        | signatures   | a word, or a linked list   |
+///
+/// A signature is a byte of hash a way: sixteen are compared at once, and the few ways that match
+/// are then compared in full. Emptying the table is one increment: a set whose generation is not
+/// the table's is empty, and is cleared when next used.
+///
+/// Quads and narrow tables, which is what most are, are handled here, inline.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <memsim/arch/byte_match.hpp>
@@ -29,11 +38,27 @@ struct entry_key {
   std::uint64_t tag;     ///< as it stands in the table, in the layout of `place`
   std::uint64_t number;  ///< of the region: picks the set
 
-  /// \param where  a place::of()
-  /// \param kind   0 to 2, told apart by the tag and counted apart: the page size
-  [[nodiscard]] static constexpr entry_key of(std::uint64_t where, unsigned order, unsigned kind) {
-    return {.tag = (where & place::mask(order)) | std::uint64_t{kind + 1} << place::size_shift,
-            .number = where >> place::page_shift >> order};
+  /// A byte of hash of the number, eight times.
+  [[nodiscard]] constexpr std::uint64_t signature() const {
+    return broadcast(static_cast<std::uint8_t>(number * 0x9e37'79b9'7f4a'7c15 >> 56));
+  }
+};
+
+/// A kind of region, ready to make keys from a place::of().
+struct key_maker {
+  std::uint64_t mask = 0;
+  std::uint64_t code = 0;
+  unsigned shift = 0;
+
+  constexpr key_maker() = default;
+  /// \param kind  0 to 2, told apart by the tag and counted apart: the page size
+  constexpr key_maker(unsigned order, unsigned kind)
+      : mask{place::mask(order)},
+        code{std::uint64_t{kind + 1} << place::size_shift},
+        shift{std::min(place::page_shift + order, 63u)} {}
+
+  [[nodiscard]] constexpr entry_key operator()(std::uint64_t where) const {
+    return {.tag = (where & mask) | code, .number = where >> shift};
   }
 };
 
@@ -47,38 +72,57 @@ class entry_table {
   /// \param stream  its name
   entry_table(const table_geometry& shape, std::uint64_t seed, std::string_view stream);
 
+  /// Whether touch_quad() will do.
+  [[nodiscard]] bool is_quad() const { return form_ == form::quad; }
+
   /// The tag of an entry that answers the key, which is then the most recently used of its set;
   /// 0 if there is none.
-  [[nodiscard]] std::uint64_t touch(const entry_key& key) {
-    const std::uint64_t set = set_of(key.number);
-    if (states_[set].generation != generation_) return 0;
-    const unsigned way = find(set, key);
-    if (way == none) return 0;
-    mark_used(set, way);
-    return tags_[set * ways_ + way];
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch(const entry_key& key) {
+    if (form_ == form::quad) return touch_quad(key);
+    if (form_ == form::narrow) [[likely]]
+      return touch_narrow(key);
+    return touch_generally(key);
+  }
+  /// touch() for quads.
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch_quad(const entry_key& key) {
+    std::uint64_t* const set = set_at(key.number & set_mask_);
+    if (set[generation_word] != generation_) [[unlikely]]
+      return 0;
+    if (move_to_front(set + quad_tags, key.tag)) return key.tag;
+    if (!has_global_) [[likely]]
+      return 0;
+    const std::uint64_t tag = place::global(key.tag);
+    return move_to_front(set + quad_tags, tag) ? tag : 0;
   }
   /// Whether touch() would find one.
-  [[nodiscard]] bool contains(const entry_key& key) const {
-    const std::uint64_t set = set_of(key.number);
-    return states_[set].generation == generation_ && find(set, key) != none;
-  }
+  [[nodiscard]] bool contains(const entry_key& key) const;
 
   /// Adds an entry that is not there yet.
-  /// \param tag  of the key, with the global bit if it is to answer every address space
-  /// \return     the tag that made room, or 0
-  std::uint64_t insert(std::uint64_t tag, std::uint64_t number) {
-    const std::uint64_t set = set_of(number);
-    if (states_[set].generation != generation_) clear_set(set);
-    const unsigned way = make_room(set);
-    std::uint64_t& slot = tags_[set * ways_ + way];
-    const std::uint64_t evicted = slot;
-    slot = tag;
-    signature(set, way) = signature_of(number);
-    if (kind_of(evicted) != kind_of(tag)) {
-      if (evicted != 0) --live_[kind_of(evicted)];
-      ++live_[kind_of(tag)];
+  /// \param key  with place::global() of its tag if it is to answer every address space
+  void insert(const entry_key& key) {
+    if ((key.tag & place::global_bit) != 0) has_global_ = true;
+    if (form_ == form::general) [[unlikely]]
+      return insert_generally(key);
+    const std::uint64_t number = key.number & set_mask_;
+    std::uint64_t* const set = set_at(number);
+    if (set[generation_word] != generation_) [[unlikely]]
+      clear_set(number);
+    std::uint64_t evicted = 0;
+    if (form_ == form::quad) {
+      std::uint64_t* const tags = set + quad_tags;
+      evicted = tags[3];
+      tags[3] = tags[2];
+      tags[2] = tags[1];
+      tags[1] = tags[0];
+      tags[0] = key.tag;
+    } else {
+      recency_order order{set[recency_word]};
+      const unsigned way = order.reuse_oldest(span_);
+      set[recency_word] = order.word();
+      set_byte(set + signature_words, way, key.signature());
+      evicted = std::exchange(set[narrow_tags + way], key.tag);
     }
-    return evicted;
+    note_change(evicted, key.tag);
   }
 
   /// Drops every entry that answers the key: the address space's own, and global ones.
@@ -91,6 +135,7 @@ class entry_table {
   void clear() {
     ++generation_;
     live_ = {};
+    has_global_ = false;
   }
 
   /// Entries that are present, by kind.
@@ -108,87 +153,109 @@ class entry_table {
   static constexpr unsigned none = ~0u;
   static constexpr unsigned chunk_ways = 16;
 
-  enum class order_kind : unsigned char { word, list, tree, random };
-  struct set_state {
-    std::uint64_t recency = 0;
-    std::uint64_t generation = 0;
-  };
+  enum class form : unsigned char { quad, narrow, general };
+  enum class order_kind : unsigned char { position, word, list, tree, random };
   /// Neighbours in the order of use of a wide set: a ring through an entry one past the last way.
   struct link {
     std::uint16_t newer = 0;
     std::uint16_t older = 0;
   };
 
-  [[nodiscard]] std::uint64_t set_of(std::uint64_t number) const {
-    return set_mask_ != 0 || sets_ == 1 ? number & set_mask_ : number % sets_;
+  // The words of a set: recency, generation, signatures in chunks of two words, tags. A tag of 0 is
+  // an empty way.
+  static constexpr unsigned recency_word = 0;
+  static constexpr unsigned generation_word = 1;
+  static constexpr unsigned signature_words = 2;
+  static constexpr unsigned quad_tags = 2;  // with no signatures
+  static constexpr unsigned narrow_tags = 4;
+
+  [[nodiscard]] std::uint64_t set_of(std::uint64_t number) const { return number % sets_; }
+  [[nodiscard]] std::uint64_t* set_at(std::uint64_t set) { return &words_[set * stride_]; }
+  [[nodiscard]] const std::uint64_t* set_at(std::uint64_t set) const {
+    return &words_[set * stride_];
   }
-  [[nodiscard]] static constexpr std::uint8_t signature_of(std::uint64_t number) {
-    return static_cast<std::uint8_t>(number * 0x9e37'79b9'7f4a'7c15 >> 56);
+  [[nodiscard]] std::uint64_t* tags_of(std::uint64_t set) { return set_at(set) + tag_words_; }
+  [[nodiscard]] const std::uint64_t* tags_of(std::uint64_t set) const {
+    return set_at(set) + tag_words_;
   }
-  [[nodiscard]] std::uint8_t& signature(std::uint64_t set, unsigned way) {
-    return signatures_[set * chunks_ + way / chunk_ways][way % chunk_ways];
-  }
+  [[nodiscard]] link* links_of(std::uint64_t set) { return &links_[set * (ways_ + 1)]; }
 
   [[nodiscard]] static bool answers(std::uint64_t tag, const entry_key& key) {
-    const std::uint64_t ignored =
-        (0 - (tag & place::global_bit)) & (place::asid_bits | place::global_bit);
-    return ((tag ^ key.tag) & ~ignored) == 0;
+    return tag == key.tag || tag == place::global(key.tag);
+  }
+  /// Whether one of four tags is the one wanted; it then comes first. In arithmetic, for a compiler
+  /// makes branches of choices, and which of the four it is, no processor can predict.
+  [[nodiscard, gnu::always_inline]] static bool move_to_front(std::uint64_t* tags,
+                                                              std::uint64_t wanted) {
+    const std::uint64_t first = tags[0];
+    const std::uint64_t second = tags[1];
+    const std::uint64_t third = tags[2];
+    const std::uint64_t fourth = tags[3];
+    // All ones while the one wanted is still to come.
+    const std::uint64_t past_first = ones_unless_zero(first ^ wanted);
+    const std::uint64_t past_second = past_first & ones_unless_zero(second ^ wanted);
+    const std::uint64_t past_third = past_second & ones_unless_zero(third ^ wanted);
+    if ((past_third & (fourth ^ wanted)) != 0) return false;
+    tags[0] = wanted;
+    tags[1] = second ^ ((first ^ second) & past_first);
+    tags[2] = third ^ ((second ^ third) & past_second);
+    tags[3] = fourth ^ ((third ^ fourth) & past_third);
+    return true;
+  }
+  [[nodiscard]] static constexpr std::uint64_t ones_unless_zero(std::uint64_t word) {
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(word | (0 - word)) >> 63);
   }
 
-  [[nodiscard]] unsigned find(std::uint64_t set, const entry_key& key) const {
-    const std::uint8_t wanted = signature_of(key.number);
-    const std::uint64_t* tags = &tags_[set * ways_];
-    const sixteen_bytes* chunk = &signatures_[set * chunks_];
-    for (unsigned first = 0; first < ways_; first += chunk_ways, ++chunk) {
-      std::uint32_t candidates = match_bytes(*chunk, wanted);
-      if (ways_ - first < chunk_ways) candidates &= (1u << (ways_ - first)) - 1;
-      for (; candidates != 0; candidates &= candidates - 1) {
-        const unsigned way = first + static_cast<unsigned>(std::countr_zero(candidates));
-        if (answers(tags[way], key)) return way;
-      }
-    }
-    return none;
-  }
-
-  void mark_used(std::uint64_t set, unsigned way) {
-    if (order_ == order_kind::word) {
-      recency_order order{states_[set].recency};
+  [[nodiscard]] std::uint64_t touch_narrow(const entry_key& key) {
+    std::uint64_t* const set = set_at(key.number & set_mask_);
+    if (set[generation_word] != generation_) [[unlikely]]
+      return 0;
+    std::uint32_t candidates = match_bytes(set + signature_words, key.signature()) & narrow_ways_;
+    for (; candidates != 0; candidates &= candidates - 1) {
+      const auto way = static_cast<unsigned>(std::countr_zero(candidates));
+      const std::uint64_t tag = set[narrow_tags + way];
+      if (!answers(tag, key)) [[unlikely]]
+        continue;
+      recency_order order{set[recency_word]};
       order.use(way);
-      states_[set].recency = order.word();
-    } else {
-      mark_used_otherwise(set, way);
+      set[recency_word] = order.word();
+      return tag;
     }
+    return 0;
+  }
+
+  [[nodiscard]] unsigned find(std::uint64_t set, const entry_key& key) const;
+  [[nodiscard]] std::uint64_t touch_generally(const entry_key& key);
+  void insert_generally(const entry_key& key);
+  /// Keeps live_ right where one tag takes the place of another.
+  void note_change(std::uint64_t before, std::uint64_t after) {
+    if (((before ^ after) & place::size_bits) == 0) [[likely]]
+      return;
+    if (before != 0) --live_[kind_of(before)];
+    ++live_[kind_of(after)];
   }
   /// The way for a new entry, which becomes the most recently used. An empty way is preferred; with
   /// LRU, empty ways are the least recently used.
-  [[nodiscard]] unsigned make_room(std::uint64_t set) {
-    if (order_ == order_kind::word) {
-      recency_order order{states_[set].recency};
-      const unsigned way = order.reuse_oldest(ways_);
-      states_[set].recency = order.word();
-      return way;
-    }
-    return make_room_otherwise(set);
-  }
-
-  void mark_used_otherwise(std::uint64_t set, unsigned way);
-  [[nodiscard]] unsigned make_room_otherwise(std::uint64_t set);
+  [[nodiscard]] unsigned make_room(std::uint64_t set);
+  void mark_used(std::uint64_t set, unsigned way);
   void erase_way(std::uint64_t set, unsigned way);
   void clear_set(std::uint64_t set);
-  [[nodiscard]] link* links_of(std::uint64_t set) { return &links_[set * (ways_ + 1)]; }
-  void unlink(link* links, unsigned way);
-  void link_after(link* links, unsigned newer, unsigned way);
+  static void unlink(link* links, unsigned way);
+  static void link_after(link* links, unsigned newer, unsigned way);
 
-  std::uint64_t sets_;
-  std::uint64_t set_mask_;  // 0 unless sets_ is a power of two
-  unsigned ways_;
-  unsigned chunks_;  // of signatures a set
-  order_kind order_;
+  std::vector<std::uint64_t> words_;  // first what every lookup needs
+  std::uint64_t set_mask_;            // of quads and narrow tables
+  std::uint64_t stride_;              // words a set
   std::uint64_t generation_ = 1;
+  std::uint32_t narrow_ways_;  // a bit a way
+  form form_;
+  order_kind order_;
+  bool has_global_ = false;  // or had, since the table was last empty
+  recency_span span_;
   kind_counts live_{};
-  std::vector<set_state> states_;
-  std::vector<sixteen_bytes> signatures_;
-  std::vector<std::uint64_t> tags_;  // 0: empty
+  unsigned ways_;
+  unsigned tag_words_;  // where in a set they begin
+  std::uint64_t sets_;
   std::vector<link> links_;
   std::vector<random_stream> random_;  // one or none: it is large
 };

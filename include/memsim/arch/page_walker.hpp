@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <memsim/arch/entry_table.hpp>
 #include <memsim/arch/tlb_counts.hpp>
@@ -45,15 +46,32 @@ class page_walker {
   void add_to(digest& sum) const;
 
  private:
+  /// No place has its low bit set.
+  static constexpr std::uint64_t no_place = 1;
+
+  struct cache {
+    unsigned level;  ///< of its entries: 1 for PDEs, 2 for PDPTEs, ...
+    /// The place of the last entry used or added, which is the most recent of its set: to use it
+    /// again changes nothing.
+    std::uint64_t last;
+    std::uint64_t mask;
+    entry_table entries;
+  };
+
+  [[nodiscard]] std::uint64_t entries() const;
   [[nodiscard]] unsigned walk_host();
+  [[nodiscard]] unsigned walk_host_for(std::uint64_t where, unsigned known, unsigned leaf);
   [[nodiscard]] unsigned translate_table(std::uint64_t where, unsigned level);
 
   unsigned levels_;
   walk_cache_flush on_page_flush_;
-  // By the level of the entries: 0 is a PTE, which only a TLB keeps, 1 a PDE, and so on.
-  std::array<std::uint64_t, max_table_levels> references_{};
-  std::array<std::uint64_t, max_table_levels> hits_{};
-  std::array<std::optional<entry_table>, max_table_levels> caches_;
+  // From the lowest level up. Level 0 is that of PTEs, which only a TLB keeps.
+  std::vector<cache> caches_;
+  std::array<unsigned, page_sizes> first_cache_{};  // above the leaf, by its size
+  // By the level of the leaf and the lowest level whose entry was at hand; what was read, found and
+  // added follows from these.
+  std::array<std::array<std::uint64_t, max_table_levels + 1>, page_sizes> walks_{};
+  std::uint64_t nested_inserted_ = 0;
   tlb_walk_counts other_{};
 
   std::optional<nested_paging> nested_;

@@ -4,10 +4,19 @@
 /// \file
 /// Who was used last, in one word a set: the bit tricks of replacement.
 
-#include <bit>
 #include <cstdint>
 
 namespace memsim::detail {
+
+/// Where in a word the ways of a set are.
+struct recency_span {
+  /// \param ways  1 to 16
+  constexpr explicit recency_span(unsigned ways)
+      : all{~std::uint64_t{0} >> (64 - 4 * ways)}, oldest{4 * (ways - 1)} {}
+
+  std::uint64_t all;  ///< the nibbles of all of them
+  unsigned oldest;    ///< the shift to the last one
+};
 
 /// The order in which up to sixteen ways were used: a permutation, four bits a way, the most recent
 /// lowest. Nibbles past the last way are zero.
@@ -17,8 +26,8 @@ class recency_order {
 
   constexpr explicit recency_order(std::uint64_t word) : word_{word} {}
   /// Way 0 the most recent, the last way the least.
-  [[nodiscard]] static constexpr recency_order initial(unsigned ways) {
-    return recency_order{0xfedc'ba98'7654'3210 & low_nibbles(ways)};
+  [[nodiscard]] static constexpr recency_order initial(const recency_span& span) {
+    return recency_order{0xfedc'ba98'7654'3210 & span.all};
   }
 
   [[nodiscard]] constexpr std::uint64_t word() const { return word_; }
@@ -28,35 +37,30 @@ class recency_order {
 
   /// Makes a way the most recent.
   constexpr void use(unsigned way) {
-    const unsigned shift = shift_of(way);
-    const std::uint64_t newer = word_ & ((std::uint64_t{1} << shift) - 1);
-    word_ = (word_ >> shift >> 4 << shift << 4) | newer << 4 | way;
+    const std::uint64_t older = ~std::uint64_t{0} << shift_of(way);
+    word_ = (word_ & older << 4) | (word_ & ~older) << 4 | way;
   }
   /// Makes the least recent way the most recent, and says which it is.
-  constexpr unsigned reuse_oldest(unsigned ways) {
-    const unsigned way = at(ways - 1);
-    word_ = (word_ << 4 & low_nibbles(ways)) | way;
+  constexpr unsigned reuse_oldest(const recency_span& span) {
+    const unsigned way = static_cast<unsigned>(word_ >> span.oldest) & 15;
+    word_ = (word_ << 4 & span.all) | way;
     return way;
   }
   /// Makes a way the least recent.
-  constexpr void retire(unsigned way, unsigned ways) {
-    const unsigned shift = shift_of(way);
-    const std::uint64_t newer = word_ & ((std::uint64_t{1} << shift) - 1);
-    word_ = newer | word_ >> shift >> 4 << shift | std::uint64_t{way} << (4 * (ways - 1));
+  constexpr void retire(unsigned way, const recency_span& span) {
+    const std::uint64_t older = ~std::uint64_t{0} << shift_of(way);
+    word_ = (word_ & ~older) | (word_ >> 4 & older) | std::uint64_t{way} << span.oldest;
   }
 
  private:
   static constexpr std::uint64_t ones = 0x1111'1111'1111'1111;
 
-  [[nodiscard]] static constexpr std::uint64_t low_nibbles(unsigned count) {
-    return ~std::uint64_t{0} >> (64 - 4 * count);
-  }
   // The shift to the nibble that holds the way. The zero nibbles past the end may look like way 0,
   // but the true one is below them, and the lowest zero that this trick finds is always exact.
   [[nodiscard]] constexpr unsigned shift_of(unsigned way) const {
     const std::uint64_t difference = word_ ^ way * ones;
     const std::uint64_t zeroes = (difference - ones) & ~difference & (ones << 3);
-    return static_cast<unsigned>(std::countr_zero(zeroes)) & ~3u;
+    return static_cast<unsigned>(__builtin_ctzll(zeroes)) & ~3u;
   }
 
   std::uint64_t word_;

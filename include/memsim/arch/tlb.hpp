@@ -52,7 +52,7 @@ concept page_walk = requires(Walk& walk, asid space, vpn page) {
 };
 
 /// How a translation was come by.
-struct translation {
+struct alignas(4) translation {
   std::uint8_t hit_level = 0;        ///< 1 for L1, 2 for L2, ...; 0: by a page walk
   page_size size = page_size::k4;    ///< of the entry
   std::uint8_t walk_references = 0;  ///< references to memory that the walk took
@@ -62,7 +62,9 @@ struct translation {
 
 /// A TLB of any number of levels, its page-walk caches, and what both counted.
 ///
-/// All levels are asked in turn. A hit is copied to the levels above; a walk fills all of them. An
+/// All levels are asked in turn. Where entries of several sizes cover a page, which takes a change
+/// of mapping without a flush, the entry that translated the access before answers, or else the
+/// smallest. A hit is copied to the levels above; a walk fills all of them. An
 /// entry that makes room is gone: levels neither include nor exclude each other.
 ///
 /// A value: copying a TLB forks it, random replacement included.
@@ -109,28 +111,35 @@ class tlb {
   /// The last translation, as long as it would be a hit in L1 that changes nothing.
   struct last_hit {
     std::uint64_t where = no_place;
-    std::uint64_t mask = ~std::uint64_t{0};
-    std::uint64_t hits = 0;  // not yet in hits_
+    std::uint64_t mask = no_place;
+    std::uint64_t hits = 0;  // of pages of this size; not yet in hits_
     translation hit{};
   };
   /// No question has its low bit set.
   static constexpr std::uint64_t no_place = 1;
 
-  /// A question that a lookup puts to a structure.
-  struct probe {
-    std::uint8_t structure = 0;
-    std::uint8_t level = 0;
-    page_size size{};
+  /// The structures that keep a page size, first level first.
+  struct chain {
+    struct link {
+      std::uint32_t structure = 0;
+      translation hit{};  ///< the answer, if this one has the page
+    };
+
+    detail::key_maker key{};
+    unsigned length = 0;
+    std::array<link, max_tlb_levels> links{};
   };
-  static constexpr std::uint8_t no_structure = 0xff;
+  static constexpr unsigned no_structure = ~0u;
   template <class T>
   using by_level_and_size = std::array<std::array<T, page_sizes>, max_tlb_levels>;
 
   [[nodiscard]] translation look_up(std::uint64_t where);
   [[nodiscard]] translation install(std::uint64_t where, const page_mapping& mapping);
-  void fill(unsigned level, std::uint64_t tag, std::uint64_t number, page_size size);
   void remember(std::uint64_t where, page_size size);
-  void forget_last();
+  /// no_structure if the level, numbered from 0, does not keep the size.
+  [[nodiscard]] unsigned structure_at(unsigned level, unsigned size) const;
+  void change_last_size(page_size size);
+  void forget_last() { last_.where = no_place; }
   void flush_page(asid space, vpn page);
   void flush_where(std::uint64_t mask, std::uint64_t value);
   void flush_everything();
@@ -138,15 +147,13 @@ class tlb {
 
   last_hit last_;
   std::uint64_t lookups_ = 0;  // that were not the last translation again
-  unsigned probe_count_ = 0;
+  unsigned active_sizes_ = 0;  // a bit a size: whether any structure may have a page of it
   unsigned levels_;
-  std::array<probe, max_tlb_levels * page_sizes> probes_{};  // in the order of asking
-  by_level_and_size<std::uint8_t> structure_of_;
+  std::array<chain, page_sizes> chains_;
   std::vector<detail::entry_table> structures_;
   std::vector<std::uint8_t> level_of_;  // of a structure
 
   by_level_and_size<std::uint64_t> hits_{};
-  by_level_and_size<std::uint64_t> evictions_{};
   by_level_and_size<std::uint64_t> flushed_{};
   std::array<std::uint64_t, page_sizes> walks_{};
   tlb_flush_counts flushes_{};

@@ -76,7 +76,7 @@ namespace detail {
 /// | 63 to 19 | the page number                                               |
 /// | 18 to 3  | the address space                                             |
 /// | 2 to 1   | 0 in a question, the size of the mapping plus 1 in an entry   |
-/// | 0        | in an entry: it is global, and the address space has no say   |
+/// | 0        | in an entry: it is global, and bits 18 to 3 are 0             |
 struct place {
   static constexpr unsigned page_shift = 19;
   static constexpr unsigned asid_shift = 3;
@@ -87,6 +87,10 @@ struct place {
 
   [[nodiscard]] static constexpr std::uint64_t of(asid space, vpn page) {
     return page.value() << page_shift | std::uint64_t{space.value()} << asid_shift;
+  }
+  /// The tag of a global entry, of the tag of an address space's own.
+  [[nodiscard]] static constexpr std::uint64_t global(std::uint64_t tag) {
+    return (tag & ~asid_bits) | global_bit;
   }
   /// Which bits of a question tell regions of 2^order pages apart; all of memory at order 45.
   [[nodiscard]] static constexpr std::uint64_t mask(unsigned order) {
