@@ -9,6 +9,8 @@
 ///
 ///     direct_map_page_size [ACCESSES]     of each pattern to each map; default 400000
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -83,11 +85,17 @@ outcome measure(const cpu_preset& cpu, bytes size, const layout& how, access_pat
           static_cast<double>(cost.count()) / 1000 / count};
 }
 
+// In how many cases each page size was the best of the three.
+struct tally {
+  std::array<int, page_sizes> wins{};
+  int cases = 0;
+};
+
 double slowdown(const outcome& one, const outcome& other) {
   return (one.nanoseconds - other.nanoseconds) / access_ns * kernel_share * 100;
 }
 
-void compare(const cpu_preset& cpu, bytes size, std::uint64_t accesses) {
+void compare(const cpu_preset& cpu, bytes size, std::uint64_t accesses, tally& best) {
   const std::vector<layout> layouts{
       {"1G", page_size::g1}, {"1 % split", page_size::g1, 0.01}, {"10 % split", page_size::g1, 0.1},
       {"2M", page_size::m2}, {"50 % split", page_size::m2, 0.5}, {"4K", page_size::k4},
@@ -107,6 +115,12 @@ void compare(const cpu_preset& cpu, bytes size, std::uint64_t accesses) {
     }
     fmt::print("\n");
     const double loss = slowdown(row.back(), row.front());
+    std::size_t winner = 0;
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+      if (layouts[i].split == 0 && row[i].nanoseconds < row[winner].nanoseconds) winner = i;
+    }
+    ++best.wins[static_cast<unsigned>(layouts[winner].largest)];
+    ++best.cases;
     worst_4k = std::max(worst_4k, loss);
     sum_4k += loss / all_access_patterns.size();
   }
@@ -122,7 +136,13 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: direct_map_page_size [ACCESSES]\n");
     return 2;
   }
+  tally best;
   for (const auto& cpu : presets::all_cpus()) {
-    for (const bytes size : {16_GiB, 256_GiB}) compare(cpu, size, accesses);
+    for (const bytes size : {16_GiB, 256_GiB}) compare(cpu, size, accesses, best);
   }
+  fmt::print("\nThe best of three in {} cases:", best.cases);
+  for (const auto size : {page_size::g1, page_size::m2, page_size::k4}) {
+    fmt::print(" {} in {}", size, best.wins[static_cast<unsigned>(size)]);
+  }
+  fmt::print("\n");
 }

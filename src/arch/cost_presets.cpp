@@ -42,13 +42,15 @@ cost_model make_default_costs() {
       .set("ipis", nanoseconds{200}, "modelling assumption: 0.2 us for each CPU more")
       .set("tlb_lower_hits", picoseconds{2800},
            "modelling assumption: 7 cycles at 2.5 GHz, as for the second-level TLB of Skylake")
-      .set("pte_references", nanoseconds{8},
-           "modelling assumption: 20 cycles at 2.5 GHz, a line of the L2 or L3 cache")
-      .set("pde_references", nanoseconds{4},
-           "modelling assumption: 10 cycles; the entries of a TiB are 4 MiB, of what is used less")
-      .set("upper_references", nanoseconds{2},
-           "modelling assumption: 5 cycles, always in the L1 cache")
-      .set("host_references", nanoseconds{4}, "modelling assumption: as a PDE");
+      .set(
+          "page_walks", nanoseconds{8},
+          "modelling assumption: 20 cycles at 2.5 GHz, so that a walk of cached tables takes 20 to "
+          "40 with its references")
+      .set("pte_references", nanoseconds{4},
+           "modelling assumption: 10 cycles more, a line of the L2 cache; from memory it is 80 ns")
+      .set("pde_references", nanoseconds{2}, "modelling assumption: 5 cycles, the L1 cache")
+      .set("upper_references", nanoseconds{1}, "modelling assumption: likewise, overlapped")
+      .set("host_references", nanoseconds{2}, "modelling assumption: as a PDE");
   return costs;
 }
 

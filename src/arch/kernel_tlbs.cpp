@@ -16,6 +16,7 @@ work translation_work(const tlb_counts& counts) {
     done.tlb_lower_hits += counts.levels[level].hits();
   }
   const auto& walks = counts.walks;
+  done.page_walks = walks.walks();
   done.pte_references = walks.pte_references;
   done.pde_references = walks.pde_references;
   done.upper_references = walks.pdpte_references + walks.pml4e_references + walks.pml5e_references;

@@ -35,6 +35,7 @@ struct work {
   std::uint64_t flush_rounds = 0;
   std::uint64_t ipis = 0;
   std::uint64_t tlb_lower_hits = 0;
+  std::uint64_t page_walks = 0;
   std::uint64_t pte_references = 0;
   std::uint64_t pde_references = 0;
   std::uint64_t upper_references = 0;
@@ -84,6 +85,8 @@ inline constexpr std::array work_statistics{
     statistic<work>{"tlb_lower_hits", "translations",
                     "translations that missed the first level of a TLB and hit a lower one",
                     &work::tlb_lower_hits},
+    statistic<work>{"page_walks", "walks", "translations that no level of a TLB had",
+                    &work::page_walks},
     statistic<work>{"pte_references", "references", "entries of 4 KiB pages read by page walks",
                     &work::pte_references},
     statistic<work>{"pde_references", "references", "entries of 2 MiB reach read by page walks",
