@@ -46,11 +46,11 @@ cost_model make_default_costs() {
           "page_walks", nanoseconds{8},
           "modelling assumption: 20 cycles at 2.5 GHz, so that a walk of cached tables takes 20 to "
           "40 with its references")
-      .set("pte_references", nanoseconds{4},
+      .set("walk_pte_references", nanoseconds{4},
            "modelling assumption: 10 cycles more, a line of the L2 cache; from memory it is 80 ns")
-      .set("pde_references", nanoseconds{2}, "modelling assumption: 5 cycles, the L1 cache")
-      .set("upper_references", nanoseconds{1}, "modelling assumption: likewise, overlapped")
-      .set("host_references", nanoseconds{2}, "modelling assumption: as a PDE");
+      .set("walk_pde_references", nanoseconds{2}, "modelling assumption: 5 cycles, the L1 cache")
+      .set("walk_upper_references", nanoseconds{1}, "modelling assumption: likewise, overlapped")
+      .set("walk_host_references", nanoseconds{2}, "modelling assumption: as a PDE");
   return costs;
 }
 

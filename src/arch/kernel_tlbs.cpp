@@ -17,10 +17,11 @@ work translation_work(const tlb_counts& counts) {
   }
   const auto& walks = counts.walks;
   done.page_walks = walks.walks();
-  done.pte_references = walks.pte_references;
-  done.pde_references = walks.pde_references;
-  done.upper_references = walks.pdpte_references + walks.pml4e_references + walks.pml5e_references;
-  done.host_references = walks.host_references;
+  done.walk_pte_references = walks.pte_references;
+  done.walk_pde_references = walks.pde_references;
+  done.walk_upper_references =
+      walks.pdpte_references + walks.pml4e_references + walks.pml5e_references;
+  done.walk_host_references = walks.host_references;
   return done;
 }
 

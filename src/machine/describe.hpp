@@ -8,6 +8,7 @@
 #include <memsim/alloc/allocator_state.hpp>
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/tuning.hpp>
+#include <memsim/arch/cpu_presets.hpp>
 #include <memsim/arch/direct_map.hpp>
 #include <memsim/core/work.hpp>
 
@@ -23,6 +24,10 @@ template <>
 inline constexpr unsigned last_value_of<migratetype> = migratetypes - 1;
 template <>
 inline constexpr unsigned last_value_of<page_size> = page_sizes - 1;
+template <>
+inline constexpr unsigned last_value_of<replacement> = 2;
+template <>
+inline constexpr unsigned last_value_of<walk_cache_flush> = 1;
 template <>
 inline constexpr unsigned last_value_of<fallback_rule> = 1;
 template <>
@@ -148,6 +153,56 @@ void describe(Archive& a, direct_map_counts& c) {
 template <class Archive>
 void describe(Archive& a, direct_map_state& s) {
   a(s.runs, s.tables, s.counts);
+}
+template <class Archive>
+void describe(Archive& a, page_size_set& sizes) {
+  page_size_set kept;
+  for (const auto size : all_page_sizes) {
+    bool has = sizes.contains(size);
+    a(has);
+    if (has) kept.insert(size);
+  }
+  sizes = kept;
+}
+template <class Archive>
+void describe(Archive& a, table_geometry& t) {
+  a(t.sets, t.ways, t.policy);
+}
+template <class Archive>
+void describe(Archive& a, tlb_structure& s) {
+  a(s.sizes, s.table);
+}
+template <class Archive>
+void describe(Archive& a, walk_cache_geometry& w) {
+  a(w.pde, w.pdpte, w.pml4e, w.pml5e, w.on_page_flush);
+}
+template <class Archive>
+void describe(Archive& a, tlb_geometry& g) {
+  a(g.levels, g.table_levels, g.walk_caches);
+}
+template <class Archive>
+void describe(Archive& a, nested_paging& n) {
+  a(n.host_page, n.host_table_levels, n.nested_tlb);
+}
+template <class Archive>
+void describe(Archive& a, price& p) {
+  auto each = p.each.count();
+  a(each, p.source);
+  p.each = picoseconds{each};
+}
+template <class Archive>
+void describe(Archive& a, cost_model& m) {
+  auto name = m.name();
+  auto prices = m.prices();
+  a(name, prices);
+  m = cost_model{name};
+  for (std::size_t i = 0; i < prices.size(); ++i) {
+    m.set(work_statistics[i].name, std::max(prices[i].each, picoseconds{0}), prices[i].source);
+  }
+}
+template <class Archive>
+void describe(Archive& a, cpu_preset& c) {
+  a(c.name, c.tlb, c.largest_page, c.costs);
 }
 template <class Archive>
 void describe(Archive& a, work& w) {

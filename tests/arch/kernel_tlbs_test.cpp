@@ -83,13 +83,13 @@ SCENARIO("translations become work that has a price", "[arch][kernel_tlbs]") {
   random_stream random{1, "test"};
   for (int i = 0; i < 1000; ++i) m.access(0, pfn{(1 << 20) + random.below((1_GiB).frames())});
   const auto done = translation_work(m.tlbs.counts());
-  CHECK(done.pte_references == 0);  // a gigabyte page
-  CHECK(done.pde_references == 0);
-  CHECK(done.upper_references == 2);
+  CHECK(done.walk_pte_references == 0);  // a gigabyte page
+  CHECK(done.walk_pde_references == 0);
+  CHECK(done.walk_upper_references == 2);
   CHECK(done.tlb_lower_hits == 0);
   for (int i = 0; i < 1000; ++i) m.access(0, pfn{512 + random.below((1_GiB).frames() - 512)});
   const auto more = translation_work(m.tlbs.counts());
-  CHECK(more.pte_references == 0);
-  CHECK(more.pde_references > 0);
+  CHECK(more.walk_pte_references == 0);
+  CHECK(more.walk_pde_references > 0);
   CHECK(more.tlb_lower_hits > 0);
 }

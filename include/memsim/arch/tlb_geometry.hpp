@@ -35,6 +35,7 @@ class page_size_set {
     for (const page_size s : sizes) bits_ |= bit(s);
   }
 
+  constexpr void insert(page_size s) { bits_ |= bit(s); }
   [[nodiscard]] constexpr bool contains(page_size s) const { return (bits_ & bit(s)) != 0; }
   [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
   friend constexpr bool operator==(page_size_set, page_size_set) = default;

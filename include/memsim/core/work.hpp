@@ -36,10 +36,10 @@ struct work {
   std::uint64_t ipis = 0;
   std::uint64_t tlb_lower_hits = 0;
   std::uint64_t page_walks = 0;
-  std::uint64_t pte_references = 0;
-  std::uint64_t pde_references = 0;
-  std::uint64_t upper_references = 0;
-  std::uint64_t host_references = 0;
+  std::uint64_t walk_pte_references = 0;
+  std::uint64_t walk_pde_references = 0;
+  std::uint64_t walk_upper_references = 0;
+  std::uint64_t walk_host_references = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -87,14 +87,16 @@ inline constexpr std::array work_statistics{
                     &work::tlb_lower_hits},
     statistic<work>{"page_walks", "walks", "translations that no level of a TLB had",
                     &work::page_walks},
-    statistic<work>{"pte_references", "references", "entries of 4 KiB pages read by page walks",
-                    &work::pte_references},
-    statistic<work>{"pde_references", "references", "entries of 2 MiB reach read by page walks",
-                    &work::pde_references},
-    statistic<work>{"upper_references", "references",
-                    "entries of 1 GiB reach and more read by page walks", &work::upper_references},
-    statistic<work>{"host_references", "references",
-                    "entries of a hypervisor's tables read by page walks", &work::host_references},
+    statistic<work>{"walk_pte_references", "references",
+                    "entries of 4 KiB pages read by page walks", &work::walk_pte_references},
+    statistic<work>{"walk_pde_references", "references",
+                    "entries of 2 MiB reach read by page walks", &work::walk_pde_references},
+    statistic<work>{"walk_upper_references", "references",
+                    "entries of 1 GiB reach and more read by page walks",
+                    &work::walk_upper_references},
+    statistic<work>{"walk_host_references", "references",
+                    "entries of a hypervisor's tables read by page walks",
+                    &work::walk_host_references},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {
