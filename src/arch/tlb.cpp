@@ -30,21 +30,20 @@ constexpr counter_of_size evictions_of{&tlb_level_counts::evictions_4k,
 constexpr counter_of_size flushed_of{&tlb_level_counts::flushed_4k, &tlb_level_counts::flushed_2m,
                                      &tlb_level_counts::flushed_1g};
 
-const tlb_config& validated(const tlb_config& config) {
+// How many there are, in a configuration that is valid.
+unsigned checked_levels(const tlb_config& config) {
   validate(config);
-  return config;
+  return static_cast<unsigned>(config.geometry.levels.size());
 }
 
 }  // namespace
 
 tlb::tlb(const tlb_config& config)
-    : levels_{static_cast<unsigned>(validated(config).geometry.levels.size())},
-      walker_{config},
-      config_{config} {
+    : levels_{checked_levels(config)}, walker_{config}, config_{config} {
   for (const page_size size : all_page_sizes) {
     chains_[index_of(size)].key = key_makers[index_of(size)];
   }
-  for (std::uint8_t level = 0; level < levels_; ++level) {
+  for (unsigned level = 0; level < levels_; ++level) {
     for (const auto& structure : config_.geometry.levels[level]) {
       for (const page_size size : all_page_sizes) {
         if (!structure.sizes.contains(size)) continue;
@@ -55,7 +54,7 @@ tlb::tlb(const tlb_config& config)
       }
       structures_.emplace_back(structure.table, config_.seed,
                                fmt::format("{}.{}", config_.stream, structures_.size()));
-      level_of_.push_back(level);
+      level_of_.push_back(static_cast<std::uint8_t>(level));
     }
   }
 }

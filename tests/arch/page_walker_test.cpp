@@ -25,8 +25,7 @@ const walk_cache_geometry all_caches{
     .pde = {1, 4}, .pdpte = {1, 4}, .pml4e = {1, 4}, .pml5e = {1, 4}};
 
 unsigned references(tlb& t, std::uint64_t page, page_size size, asid space = asid{1}) {
-  const auto got =
-      t.translate(space, vpn{page}, [size](asid, vpn) { return page_mapping{size}; });
+  const auto got = t.translate(space, vpn{page}, [size](asid, vpn) { return page_mapping{size}; });
   REQUIRE(got.hit_level == 0);
   return got.walk_references;
 }

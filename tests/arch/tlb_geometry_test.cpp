@@ -22,7 +22,8 @@ tlb_config one_structure(const table_geometry& table) {
 SCENARIO("a TLB is refused with the field that is wrong", "[arch][tlb]") {
   CHECK_NOTHROW(tlb{one_structure({.sets = 3, .ways = 5})});
 
-  CHECK_THROWS_WITH(tlb{tlb_config{}}, ContainsSubstring("0 levels") && ContainsSubstring("1 to 3"));
+  CHECK_THROWS_WITH(tlb{tlb_config{}},
+                    ContainsSubstring("0 levels") && ContainsSubstring("1 to 3"));
   CHECK_THROWS_WITH(tlb{one_structure({.sets = 0, .ways = 4})},
                     ContainsSubstring("levels[0][0].table: 0 sets"));
   CHECK_THROWS_WITH(tlb{one_structure({.sets = 1, .ways = 0})},
@@ -30,9 +31,8 @@ SCENARIO("a TLB is refused with the field that is wrong", "[arch][tlb]") {
   CHECK_THROWS_WITH(tlb{one_structure({.sets = 1, .ways = 5000})}, ContainsSubstring("5000 ways"));
   CHECK_THROWS_WITH(tlb{one_structure({.sets = 1 << 20, .ways = 4096})},
                     ContainsSubstring("1048576 entries"));
-  CHECK_THROWS_WITH(
-      tlb{one_structure({.sets = 1, .ways = 65, .policy = replacement::tree_plru})},
-      ContainsSubstring("tree_plru with 65 ways") && ContainsSubstring("at most 64"));
+  CHECK_THROWS_WITH(tlb{one_structure({.sets = 1, .ways = 65, .policy = replacement::tree_plru})},
+                    ContainsSubstring("tree_plru with 65 ways") && ContainsSubstring("at most 64"));
   CHECK_THROWS_WITH(tlb{one_structure({1, 1, static_cast<replacement>(3)})},
                     ContainsSubstring("policy 3"));
 

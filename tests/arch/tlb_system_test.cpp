@@ -30,13 +30,11 @@ SCENARIO("a shootdown interrupts every CPU but the one that acts", "[arch][tlb]"
   tlbs.shoot_down(ctx, tlb_flush::page(space, vpn{42}));
   for (unsigned i = 0; i < 4; ++i) {
     CHECK_FALSE(tlbs.cpu(cpu_id{i}).holds(space, vpn{42}));
-    CHECK(tlbs.shootdowns(cpu_id{i}) ==
-          (i == 2 ? shootdown_counts{.shootdowns = 1, .ipis_sent = 3}
-                  : shootdown_counts{.ipis_received = 1}));
+    CHECK(tlbs.shootdowns(cpu_id{i}) == (i == 2 ? shootdown_counts{.shootdowns = 1, .ipis_sent = 3}
+                                                : shootdown_counts{.ipis_received = 1}));
   }
   CHECK(ctx.done == work{.tlb_page_flushes = 4, .flush_rounds = 1, .ipis = 3});
-  CHECK(tlbs.shootdowns() ==
-        shootdown_counts{.shootdowns = 1, .ipis_sent = 3, .ipis_received = 3});
+  CHECK(tlbs.shootdowns() == shootdown_counts{.shootdowns = 1, .ipis_sent = 3, .ipis_received = 3});
   CHECK(tlbs.counts().flushes.page_flushes == 4);
   CHECK(tlbs.counts().levels[0].flushed_4k == 4);
 }
@@ -81,11 +79,10 @@ SCENARIO("a CPU that is not there, or named twice, is refused before anything is
   auto tlbs = warm_machine(2);
   context ctx{};
   CHECK_THROWS_WITH(tlbs.cpu(cpu_id{2}), ContainsSubstring("CPU 2") && ContainsSubstring("0 to 1"));
-  CHECK_THROWS_AS(
-      tlbs.shoot_down(ctx, tlb_flush::everything(), std::array{cpu_id{0}, cpu_id{5}}), usage_error);
-  CHECK_THROWS_WITH(
-      tlbs.shoot_down(ctx, tlb_flush::everything(), std::array{cpu_id{1}, cpu_id{1}}),
-      ContainsSubstring("CPU 1 twice"));
+  CHECK_THROWS_AS(tlbs.shoot_down(ctx, tlb_flush::everything(), std::array{cpu_id{0}, cpu_id{5}}),
+                  usage_error);
+  CHECK_THROWS_WITH(tlbs.shoot_down(ctx, tlb_flush::everything(), std::array{cpu_id{1}, cpu_id{1}}),
+                    ContainsSubstring("CPU 1 twice"));
   context stranger{.cpu = cpu_id{9}};
   CHECK_THROWS_AS(tlbs.shoot_down(stranger, tlb_flush::everything()), usage_error);
   CHECK(tlbs.counts().flushes == tlb_flush_counts{});
@@ -95,10 +92,9 @@ SCENARIO("a CPU that is not there, or named twice, is refused before anything is
 }
 
 SCENARIO("each CPU draws its own random numbers, and a copy forks all of them", "[arch][tlb]") {
-  tlb_system tlbs{
-      {.geometry = {.levels = {
-                        {{.sizes = {page_size::k4}, .table = {1, 8, replacement::random}}}}}},
-      2};
+  tlb_system tlbs{{.geometry = {.levels = {{{.sizes = {page_size::k4},
+                                             .table = {1, 8, replacement::random}}}}}},
+                  2};
   const auto run = [](tlb& t) {
     for (std::uint64_t i = 0; i < 200; ++i) t.translate(space, vpn{i * 5 % 23}, small);
   };

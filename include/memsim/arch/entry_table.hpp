@@ -161,6 +161,9 @@ class entry_table {
     std::uint16_t older = 0;
   };
 
+  [[nodiscard]] static form form_of(const table_geometry& shape);
+  [[nodiscard]] static order_kind order_for(const table_geometry& shape, form form);
+
   // The words of a set: recency, generation, signatures in chunks of two words, tags. A tag of 0 is
   // an empty way.
   static constexpr unsigned recency_word = 0;
