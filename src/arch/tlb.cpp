@@ -57,6 +57,10 @@ tlb::tlb(const tlb_config& config)
       level_of_.push_back(static_cast<std::uint8_t>(level));
     }
   }
+  for (chain& c : chains_) {
+    c.begins_with_quad = c.length != 0 && c.links[0].hit.hit_level == 1 &&
+                         structures_[c.links[0].structure].is_quad();
+  }
 }
 
 void tlb::detail_refuse_nesting(vpn page) {
@@ -65,20 +69,43 @@ void tlb::detail_refuse_nesting(vpn page) {
 
 translation tlb::look_up(std::uint64_t where) {
   ++lookups_;
-  for (unsigned sizes = active_sizes_; sizes != 0; sizes &= sizes - 1) {
+  // Most accesses are of the size of the one before, and most hits are in the first level. This
+  // much does not call anything, so that it need not save a register.
+  const unsigned size = index_of(last_.hit.size);
+  const chain& c = chains_[size];
+  if (!c.begins_with_quad) [[unlikely]]
+    return look_up_chains(where, 0);
+  if (structures_[c.links[0].structure].touch_quad(c.key(where)) == 0) {
+    return look_up_chains(where, 1);
+  }
+  ++hits_[0][size];
+  last_.where = where;
+  return last_.hit;
+}
+
+translation tlb::look_up_chains(std::uint64_t where, unsigned done) {
+  const unsigned last_size = index_of(last_.hit.size);
+  if (const auto found = look_up_chain(where, last_size, done); found.hit_level != 0) return found;
+  for (unsigned sizes = active_sizes_ & ~(1u << last_size); sizes != 0; sizes &= sizes - 1) {
     const auto size = static_cast<unsigned>(std::countr_zero(sizes));
-    const chain& c = chains_[size];
-    auto key = c.key(where);
-    for (unsigned i = 0; i < c.length; ++i) {
-      const std::uint64_t tag = structures_[c.links[i].structure].touch(key);
-      if (tag == 0) continue;
-      const translation hit = c.links[i].hit;
-      ++hits_[hit.hit_level - 1u][size];
-      key.tag = tag;
-      while (i-- > 0) structures_[c.links[i].structure].insert(key);
-      remember(where, hit.size);
-      return hit;
-    }
+    if (const auto found = look_up_chain(where, size, 0); found.hit_level != 0) return found;
+  }
+  return {};
+}
+
+[[gnu::always_inline]] inline translation tlb::look_up_chain(std::uint64_t where, unsigned size,
+                                                             unsigned done) {
+  const chain& c = chains_[size];
+  auto key = c.key(where);
+  for (unsigned i = done; i < c.length; ++i) {
+    const std::uint64_t tag = structures_[c.links[i].structure].touch(key);
+    if (tag == 0) continue;
+    const translation hit = c.links[i].hit;
+    ++hits_[hit.hit_level - 1u][size];
+    key.tag = tag;
+    while (i-- > 0) structures_[c.links[i].structure].insert(key);
+    remember(where, hit.size);
+    return hit;
   }
   return {};
 }

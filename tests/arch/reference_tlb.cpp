@@ -114,14 +114,10 @@ tlb::tlb(const tlb_config& config) : config_{config} {
 }
 
 translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
-  // The size of the last translation is asked for first, if that covers the page too.
+  // The size of the last translation is asked for first.
   std::vector<page_size> sizes(all_page_sizes.begin(), all_page_sizes.end());
-  if (last_ && last_->answers(page.value(), last_->order, space.value())) {
-    const auto last = std::ranges::find_if(
-        sizes, [&](page_size size) { return order_of_size(size) == last_->order; });
-    std::rotate(sizes.begin(), last, last + 1);
-  }
-  last_.reset();
+  const auto last = std::ranges::find(sizes, last_size_);
+  std::rotate(sizes.begin(), last, last + 1);
   for (const page_size size : sizes) {
     const unsigned order = order_of_size(size);
     for (unsigned level = 0; level < levels_.size(); ++level) {
@@ -130,7 +126,7 @@ translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
         const auto found = s.entries.find(page.value(), order, space.value());
         if (!found) continue;
         ++hits(counts_.levels[level], order);
-        last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
+        last_size_ = size;
         for (unsigned above = 0; above < level; ++above) {
           ++misses(counts_.levels[above], order);
           fill(above, *found);
@@ -146,7 +142,7 @@ translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
                          &tlb_walk_counts::walks_1g};
   ++(counts_.walks.*walks[static_cast<unsigned>(size)]);
   const unsigned order = order_of_size(size);
-  last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
+  last_size_ = size;
   for (unsigned level = 0; level < levels_.size(); ++level) {
     ++misses(counts_.levels[level], order);
     fill(level, {.order = order,
@@ -230,7 +226,6 @@ bool tlb::holds(asid space, vpn page) const {
 }
 
 void tlb::flush(const tlb_flush& what) {
-  last_.reset();
   for (std::uint64_t i = 0; i < what.pages; ++i) {
     flush_page(what.space.value(),
                what.first.value() + i * (std::uint64_t{1} << order_of_size(what.stride)));
