@@ -80,6 +80,11 @@ std::uint64_t entry_table::touch_generally(const entry_key& key) {
 void entry_table::insert_generally(const entry_key& key) {
   const std::uint64_t set = set_of(key.number);
   if (set_at(set)[generation_word] != generation_) clear_set(set);
+  if (is_quick()) {
+    static_cast<void>(insert_quickly(key));
+    return;
+  }
+  if ((key.tag & place::global_bit) != 0) has_global_ = true;
   const unsigned way = make_room(set);
   set_byte(set_at(set) + signature_words + std::size_t{way / chunk_ways} * 2, way % chunk_ways,
            key.signature());

@@ -8,6 +8,7 @@
 namespace memsim {
 namespace {
 
+using detail::entry_key;
 using detail::place;
 
 constexpr unsigned index_of(page_size size) { return static_cast<unsigned>(size); }
@@ -42,6 +43,7 @@ tlb::tlb(const tlb_config& config)
     : levels_{checked_levels(config)}, walker_{config}, config_{config} {
   for (const page_size size : all_page_sizes) {
     chains_[index_of(size)].key = key_makers[index_of(size)];
+    chains_[index_of(size)].bit = 1u << index_of(size);
   }
   for (unsigned level = 0; level < levels_; ++level) {
     for (const auto& structure : config_.geometry.levels[level]) {
@@ -58,8 +60,9 @@ tlb::tlb(const tlb_config& config)
     }
   }
   for (chain& c : chains_) {
-    c.begins_with_quad = c.length != 0 && c.links[0].hit.hit_level == 1 &&
-                         structures_[c.links[0].structure].is_quad();
+    c.quick = c.length >= 2 && c.links[0].hit.hit_level == 1 &&
+              structures_[c.links[0].structure].is_quad() &&
+              structures_[c.links[1].structure].is_quick();
   }
 }
 
@@ -69,18 +72,31 @@ void tlb::detail_refuse_nesting(vpn page) {
 
 translation tlb::look_up(std::uint64_t where) {
   ++lookups_;
-  // Most accesses are of the size of the one before, and most hits are in the first level. This
-  // much does not call anything, so that it need not save a register.
-  const unsigned size = index_of(last_.hit.size);
-  const chain& c = chains_[size];
-  if (!c.begins_with_quad) [[unlikely]]
+  // Most accesses are of the size of the one before, and most structures are quads or narrow. This
+  // much calls nothing but in its end, so that it need not save a register.
+  const chain& c = chains_[index_of(last_.hit.size)];
+  if (!c.quick) [[unlikely]]
     return look_up_chains(where, 0);
-  if (structures_[c.links[0].structure].touch_quad(c.key(where)) == 0) {
-    return look_up_chains(where, 1);
+  const entry_key key = c.key(where);
+  auto& first = structures_[c.links[0].structure];
+  if (first.touch_quad(key) != 0) {
+    ++hits_[0][index_of(c.links[0].hit.size)];
+    last_.where = where;
+    return c.links[0].hit;
   }
-  ++hits_[0][size];
+  const std::uint64_t tag = structures_[c.links[1].structure].touch_quickly(key);
+  if (tag == 0) {
+    if (active_sizes_ == c.bit && c.length == 2) [[likely]]
+      return {};
+    return look_up_chains(where, 2);
+  }
+  const translation hit = c.links[1].hit;
+  ++hits_[hit.hit_level - 1u][index_of(hit.size)];
   last_.where = where;
-  return last_.hit;
+  const entry_key copy{.tag = tag, .number = key.number};
+  if (!first.insert_quickly(copy)) [[unlikely]]
+    first.insert(copy);
+  return hit;
 }
 
 translation tlb::look_up_chains(std::uint64_t where, unsigned done) {
@@ -118,7 +134,7 @@ translation tlb::install(std::uint64_t where, const page_mapping& mapping) {
   if (mapping.scope == mapping_scope::global) key.tag = place::global(key.tag);
   for (unsigned i = 0; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
   ++walks_[index_of(size)];
-  active_sizes_ |= 1u << index_of(size);
+  active_sizes_ |= c.bit;
   remember(where, size);
   return {.size = size, .walk_references = static_cast<std::uint8_t>(references)};
 }

@@ -74,14 +74,17 @@ class entry_table {
 
   /// Whether touch_quad() will do.
   [[nodiscard]] bool is_quad() const { return form_ == form::quad; }
+  /// Whether touch_quickly() and insert_quickly() will do.
+  [[nodiscard]] bool is_quick() const { return form_ != form::general; }
 
   /// The tag of an entry that answers the key, which is then the most recently used of its set;
   /// 0 if there is none.
-  [[nodiscard, gnu::always_inline]] std::uint64_t touch(const entry_key& key) {
-    if (form_ == form::quad) return touch_quad(key);
-    if (form_ == form::narrow) [[likely]]
-      return touch_narrow(key);
-    return touch_generally(key);
+  [[nodiscard]] std::uint64_t touch(const entry_key& key) {
+    return is_quick() ? touch_quickly(key) : touch_generally(key);
+  }
+  /// touch() for quads and narrow tables.
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch_quickly(const entry_key& key) {
+    return form_ == form::quad ? touch_quad(key) : touch_narrow(key);
   }
   /// touch() for quads.
   [[nodiscard, gnu::always_inline]] std::uint64_t touch_quad(const entry_key& key) {
@@ -100,13 +103,17 @@ class entry_table {
   /// Adds an entry that is not there yet.
   /// \param key  with place::global() of its tag if it is to answer every address space
   void insert(const entry_key& key) {
-    if ((key.tag & place::global_bit) != 0) has_global_ = true;
-    if (form_ == form::general) [[unlikely]]
-      return insert_generally(key);
-    const std::uint64_t number = key.number & set_mask_;
-    std::uint64_t* const set = set_at(number);
+    if (!is_quick() || !insert_quickly(key)) [[unlikely]]
+      insert_generally(key);
+  }
+  /// insert() for quads and narrow tables. Calls nothing, so that its caller need not save
+  /// registers.
+  /// \return whether the set could be used as it is; if not, nothing was done
+  [[nodiscard, gnu::always_inline]] bool insert_quickly(const entry_key& key) {
+    std::uint64_t* const set = set_at(key.number & set_mask_);
     if (set[generation_word] != generation_) [[unlikely]]
-      clear_set(number);
+      return false;
+    if ((key.tag & place::global_bit) != 0) has_global_ = true;
     std::uint64_t evicted = 0;
     if (form_ == form::quad) {
       std::uint64_t* const tags = set + quad_tags;
@@ -123,6 +130,7 @@ class entry_table {
       evicted = std::exchange(set[narrow_tags + way], key.tag);
     }
     note_change(evicted, key.tag);
+    return true;
   }
 
   /// Drops every entry that answers the key: the address space's own, and global ones.
@@ -209,7 +217,7 @@ class entry_table {
     return static_cast<std::uint64_t>(static_cast<std::int64_t>(word | (0 - word)) >> 63);
   }
 
-  [[nodiscard]] std::uint64_t touch_narrow(const entry_key& key) {
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch_narrow(const entry_key& key) {
     std::uint64_t* const set = set_at(key.number & set_mask_);
     if (set[generation_word] != generation_) [[unlikely]]
       return 0;

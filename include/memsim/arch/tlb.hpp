@@ -128,7 +128,8 @@ class tlb {
 
     detail::key_maker key{};
     unsigned length = 0;
-    bool begins_with_quad = false;  ///< and at the first level
+    unsigned bit = 0;    ///< of the size, in active_sizes_
+    bool quick = false;  ///< begins with a quad of L1, and goes on with one or a narrow structure
     std::array<link, max_tlb_levels> links{};
   };
   static constexpr unsigned no_structure = ~0u;
