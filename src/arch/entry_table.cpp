@@ -84,7 +84,6 @@ void entry_table::insert_generally(const entry_key& key) {
     static_cast<void>(insert_quickly(key));
     return;
   }
-  if ((key.tag & place::global_bit) != 0) has_global_ = true;
   const unsigned way = make_room(set);
   set_byte(set_at(set) + signature_words + std::size_t{way / chunk_ways} * 2, way % chunk_ways,
            key.signature());

@@ -94,7 +94,7 @@ translation tlb::look_up(std::uint64_t where) {
   ++hits_[hit.hit_level - 1u][index_of(hit.size)];
   last_.where = where;
   const entry_key copy{.tag = tag, .number = key.number};
-  if (!first.insert_quickly(copy)) [[unlikely]]
+  if (!first.insert_in_quad(copy)) [[unlikely]]
     first.insert(copy);
   return hit;
 }
@@ -130,13 +130,23 @@ translation tlb::install(std::uint64_t where, const page_mapping& mapping) {
   const unsigned references = walker_.walk(where, mapping.size);
   const page_size size = walker_.combined(mapping.size);
   const chain& c = chains_[index_of(size)];
-  auto key = c.key(where);
+  entry_key key = c.key(where);
   if (mapping.scope == mapping_scope::global) key.tag = place::global(key.tag);
-  for (unsigned i = 0; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
+  unsigned filled = 0;
+  if (c.quick) [[likely]] {
+    // As long as this goes well, nothing is called.
+    if (structures_[c.links[0].structure].insert_in_quad(key)) ++filled;
+    if (filled == 1 && structures_[c.links[1].structure].insert_quickly(key)) ++filled;
+  }
+  if (filled < c.length) fill(c, filled, key);
   ++walks_[index_of(size)];
   active_sizes_ |= c.bit;
   remember(where, size);
   return {.size = size, .walk_references = static_cast<std::uint8_t>(references)};
+}
+
+void tlb::fill(const chain& c, unsigned first, entry_key key) {
+  for (unsigned i = first; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
 }
 
 void tlb::remember(std::uint64_t where, page_size size) {

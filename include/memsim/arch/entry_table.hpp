@@ -110,25 +110,28 @@ class entry_table {
   /// registers.
   /// \return whether the set could be used as it is; if not, nothing was done
   [[nodiscard, gnu::always_inline]] bool insert_quickly(const entry_key& key) {
+    if (form_ == form::quad) return insert_in_quad(key);
     std::uint64_t* const set = set_at(key.number & set_mask_);
     if (set[generation_word] != generation_) [[unlikely]]
       return false;
-    if ((key.tag & place::global_bit) != 0) has_global_ = true;
-    std::uint64_t evicted = 0;
-    if (form_ == form::quad) {
-      std::uint64_t* const tags = set + quad_tags;
-      evicted = tags[3];
-      tags[3] = tags[2];
-      tags[2] = tags[1];
-      tags[1] = tags[0];
-      tags[0] = key.tag;
-    } else {
-      recency_order order{set[recency_word]};
-      const unsigned way = order.reuse_oldest(span_);
-      set[recency_word] = order.word();
-      set_byte(set + signature_words, way, key.signature());
-      evicted = std::exchange(set[narrow_tags + way], key.tag);
-    }
+    recency_order order{set[recency_word]};
+    const unsigned way = order.reuse_oldest(span_);
+    set[recency_word] = order.word();
+    set_byte(set + signature_words, way, key.signature());
+    note_change(std::exchange(set[narrow_tags + way], key.tag), key.tag);
+    return true;
+  }
+  /// insert_quickly() for quads.
+  [[nodiscard, gnu::always_inline]] bool insert_in_quad(const entry_key& key) {
+    std::uint64_t* const set = set_at(key.number & set_mask_);
+    if (set[generation_word] != generation_) [[unlikely]]
+      return false;
+    std::uint64_t* const tags = set + quad_tags;
+    const std::uint64_t evicted = tags[3];
+    tags[3] = tags[2];
+    tags[2] = tags[1];
+    tags[1] = tags[0];
+    tags[0] = key.tag;
     note_change(evicted, key.tag);
     return true;
   }
@@ -238,10 +241,11 @@ class entry_table {
   [[nodiscard]] unsigned find(std::uint64_t set, const entry_key& key) const;
   [[nodiscard]] std::uint64_t touch_generally(const entry_key& key);
   void insert_generally(const entry_key& key);
-  /// Keeps live_ right where one tag takes the place of another.
+  /// Keeps live_ and has_global_ right where one tag takes the place of another.
   void note_change(std::uint64_t before, std::uint64_t after) {
-    if (((before ^ after) & place::size_bits) == 0) [[likely]]
+    if (((before ^ after) & (place::size_bits | place::global_bit)) == 0) [[likely]]
       return;
+    if ((after & place::global_bit) != 0) has_global_ = true;
     if (before != 0) --live_[kind_of(before)];
     ++live_[kind_of(after)];
   }

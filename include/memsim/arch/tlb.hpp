@@ -141,6 +141,8 @@ class tlb {
   [[nodiscard]] translation look_up_chains(std::uint64_t where, unsigned done);
   [[nodiscard]] translation look_up_chain(std::uint64_t where, unsigned size, unsigned done);
   [[nodiscard]] translation install(std::uint64_t where, const page_mapping& mapping);
+  /// Adds an entry to the structures of a chain from `first` on.
+  void fill(const chain& c, unsigned first, detail::entry_key key);
   void remember(std::uint64_t where, page_size size);
   /// no_structure if the level, numbered from 0, does not keep the size.
   [[nodiscard]] unsigned structure_at(unsigned level, unsigned size) const;
