@@ -10,9 +10,11 @@
 /// | sequential_4K  | likewise, 4 KiB at a step                              |
 /// | hot_set        | 48 pages of the size in random order: hits in L1 or L2 |
 ///
-/// Each at 4 KiB, 2 MiB and 1 GiB: `memsim/random/4K`, `plain_lru/random/4K`. An iteration is a
-/// translation. The pages are worked out beforehand, but for the sequential streams. Hits and walks
-/// are reported per thousand translations, and must be the same on both sides.
+/// Each at 4 KiB, 2 MiB and 1 GiB: `memsim/random/4K`, `plain_lru/random/4K`. The plain table has
+/// no page-walk caches, and neither has memsim then; `memsim_with_walk_caches/random/4K` says what
+/// they cost on top. An iteration is a translation. The pages are worked out beforehand, but for
+/// the sequential streams. Hits and walks are reported per thousand translations, and must be the
+/// same on both sides.
 
 #include <array>
 #include <cstdint>
@@ -43,7 +45,8 @@ struct outcome {
   std::uint64_t walks = 0;
 };
 
-/// The TLB, with all that it does: address spaces, page-walk caches, counts by size.
+/// The TLB, with all that it does: address spaces, flushes, counts by size and level.
+template <class Geometry>
 class memsim_side {
  public:
   explicit memsim_side(page_size size) : mapping_{size} {}
@@ -58,7 +61,20 @@ class memsim_side {
 
  private:
   page_mapping mapping_;
-  tlb tlb_{{.geometry = presets::skylake_sp_tlb()}};
+  tlb tlb_{{.geometry = Geometry{}()}};
+};
+
+/// What the plain table has too.
+struct skylake_without_walk_caches {
+  tlb_geometry operator()() const {
+    auto geometry = presets::skylake_sp_tlb();
+    geometry.walk_caches = {};
+    return geometry;
+  }
+};
+
+struct whole_skylake {
+  tlb_geometry operator()() const { return presets::skylake_sp_tlb(); }
 };
 
 class plain_side {
@@ -158,7 +174,8 @@ void add_all(const char* side) {
 
 int main(int argc, char** argv) {
   using namespace memsim::bench;
-  add_all<memsim_side>("memsim");
+  add_all<memsim_side<skylake_without_walk_caches>>("memsim");
+  add_all<memsim_side<whole_skylake>>("memsim_with_walk_caches");
   add_all<plain_side>("plain_lru");
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -12,6 +12,21 @@ constexpr unsigned rounded_up(unsigned value, unsigned step) {
 
 }  // namespace
 
+entry_table::form entry_table::form_of(const table_geometry& shape) {
+  if (shape.policy != replacement::lru || shape.ways > recency_order::max_ways ||
+      !std::has_single_bit(shape.sets)) {
+    return form::general;
+  }
+  return shape.ways == 4 ? form::quad : form::narrow;
+}
+
+entry_table::order_kind entry_table::order_for(const table_geometry& shape, form form) {
+  if (shape.policy == replacement::tree_plru) return order_kind::tree;
+  if (shape.policy == replacement::random) return order_kind::random;
+  if (form == form::quad) return order_kind::position;
+  return shape.ways <= recency_order::max_ways ? order_kind::word : order_kind::list;
+}
+
 entry_table::entry_table(const table_geometry& shape, std::uint64_t seed, std::string_view stream)
     : set_mask_{shape.sets - 1},
       narrow_ways_{(1u << std::min(shape.ways, chunk_ways)) - 1},
@@ -19,21 +34,9 @@ entry_table::entry_table(const table_geometry& shape, std::uint64_t seed, std::s
       ways_{shape.ways},
       tag_words_{signature_words + rounded_up(shape.ways, chunk_ways) / 8},
       sets_{shape.sets} {
-  const bool quick = shape.policy == replacement::lru && shape.ways <= recency_order::max_ways &&
-                     std::has_single_bit(shape.sets);
-  form_ = !quick ? form::general : shape.ways == 4 ? form::quad : form::narrow;
-  switch (shape.policy) {
-    case replacement::lru:
-      order_ = form_ == form::quad                     ? order_kind::position
-               : shape.ways <= recency_order::max_ways ? order_kind::word
-                                                       : order_kind::list;
-      break;
-    case replacement::tree_plru: order_ = order_kind::tree; break;
-    case replacement::random:
-      order_ = order_kind::random;
-      random_.emplace_back(seed, stream);
-      break;
-  }
+  form_ = form_of(shape);
+  order_ = order_for(shape, form_);
+  if (order_ == order_kind::random) random_.emplace_back(seed, stream);
   if (form_ == form::quad) tag_words_ = quad_tags;
   // One chunk is looked at as far as narrow_ways_ says, several of them in full.
   stride_ = tag_words_ + (ways_ <= chunk_ways ? ways_ : rounded_up(ways_, chunk_ways));
@@ -77,8 +80,13 @@ std::uint64_t entry_table::touch_generally(const entry_key& key) {
 void entry_table::insert_generally(const entry_key& key) {
   const std::uint64_t set = set_of(key.number);
   if (set_at(set)[generation_word] != generation_) clear_set(set);
+  if (is_quick()) {
+    static_cast<void>(insert_quickly(key));
+    return;
+  }
   const unsigned way = make_room(set);
-  set_byte(set_at(set) + signature_words + way / chunk_ways * 2, way % chunk_ways, key.signature());
+  set_byte(set_at(set) + signature_words + std::size_t{way / chunk_ways} * 2, way % chunk_ways,
+           key.signature());
   note_change(std::exchange(tags_of(set)[way], key.tag), key.tag);
 }
 
@@ -198,15 +206,14 @@ void entry_table::add_to(digest& sum) const {
     if (words[generation_word] != generation_) continue;
     if (by_way) sum.add(words[recency_word]);
     // With LRU it is the order that counts, not which way an entry is in; empty ways come last.
-    unsigned next = order_ == order_kind::list ? links_[set * (ways_ + 1) + ways_].older : 0;
+    const link* links = order_ == order_kind::list ? &links_[set * (ways_ + 1)] : nullptr;
+    unsigned way = ways_;
     for (unsigned i = 0; i < ways_; ++i) {
-      const unsigned way = order_ == order_kind::word   ? recency_order{words[recency_word]}.at(i)
-                           : order_ == order_kind::list ? next
-                                                        : i;
+      way = links != nullptr ? links[way].older : i;
+      if (order_ == order_kind::word) way = recency_order{words[recency_word]}.at(i);
       const std::uint64_t tag = tags_of(set)[way];
       if (tag == 0 && !by_way) break;
       sum.add(tag);
-      if (order_ == order_kind::list) next = links_[set * (ways_ + 1) + way].older;
     }
   }
   for (random_stream stream : random_) sum.add(stream.below(~std::uint64_t{0}));

@@ -29,6 +29,7 @@ entry_key guest_table(std::uint64_t where, unsigned level) {
 
 page_walker::page_walker(const tlb_config& config)
     : levels_{config.geometry.table_levels},
+      largest_{config.nested ? config.nested->host_page : page_size::g1},
       on_page_flush_{config.geometry.walk_caches.on_page_flush},
       nested_{config.nested} {
   const auto& caches = config.geometry.walk_caches;
@@ -42,12 +43,13 @@ page_walker::page_walker(const tlb_config& config)
                                 fmt::format("{}.walk_cache{}", config.stream, level)}});
     for (unsigned leaf = level; leaf < page_sizes; ++leaf) ++first_cache_[leaf];
   }
+  plain_ = caches_.empty() && !nested_;
   if (nested_ && nested_->nested_tlb.ways != 0) {
     nested_tlb_.emplace(nested_->nested_tlb, config.seed, config.stream + ".nested_tlb");
   }
 }
 
-unsigned page_walker::walk(std::uint64_t where, page_size size) {
+unsigned page_walker::walk_with_caches(std::uint64_t where, page_size size) {
   const auto leaf = static_cast<unsigned>(size);
   const std::size_t first = first_cache_[leaf];
   unsigned known = levels_;  // the lowest level whose entry is at hand; the root is always

@@ -8,6 +8,7 @@
 namespace memsim {
 namespace {
 
+using detail::entry_key;
 using detail::place;
 
 constexpr unsigned index_of(page_size size) { return static_cast<unsigned>(size); }
@@ -30,21 +31,21 @@ constexpr counter_of_size evictions_of{&tlb_level_counts::evictions_4k,
 constexpr counter_of_size flushed_of{&tlb_level_counts::flushed_4k, &tlb_level_counts::flushed_2m,
                                      &tlb_level_counts::flushed_1g};
 
-const tlb_config& validated(const tlb_config& config) {
+// How many there are, in a configuration that is valid.
+unsigned checked_levels(const tlb_config& config) {
   validate(config);
-  return config;
+  return static_cast<unsigned>(config.geometry.levels.size());
 }
 
 }  // namespace
 
 tlb::tlb(const tlb_config& config)
-    : levels_{static_cast<unsigned>(validated(config).geometry.levels.size())},
-      walker_{config},
-      config_{config} {
+    : levels_{checked_levels(config)}, walker_{config}, config_{config} {
   for (const page_size size : all_page_sizes) {
     chains_[index_of(size)].key = key_makers[index_of(size)];
+    chains_[index_of(size)].bit = 1u << index_of(size);
   }
-  for (std::uint8_t level = 0; level < levels_; ++level) {
+  for (unsigned level = 0; level < levels_; ++level) {
     for (const auto& structure : config_.geometry.levels[level]) {
       for (const page_size size : all_page_sizes) {
         if (!structure.sizes.contains(size)) continue;
@@ -55,8 +56,13 @@ tlb::tlb(const tlb_config& config)
       }
       structures_.emplace_back(structure.table, config_.seed,
                                fmt::format("{}.{}", config_.stream, structures_.size()));
-      level_of_.push_back(level);
+      level_of_.push_back(static_cast<std::uint8_t>(level));
     }
+  }
+  for (chain& c : chains_) {
+    c.quick = c.length >= 2 && c.links[0].hit.hit_level == 1 &&
+              structures_[c.links[0].structure].is_quad() &&
+              structures_[c.links[1].structure].is_quick();
   }
 }
 
@@ -66,20 +72,56 @@ void tlb::detail_refuse_nesting(vpn page) {
 
 translation tlb::look_up(std::uint64_t where) {
   ++lookups_;
-  for (unsigned sizes = active_sizes_; sizes != 0; sizes &= sizes - 1) {
+  // Most accesses are of the size of the one before, and most structures are quads or narrow. This
+  // much calls nothing but in its end, so that it need not save a register.
+  const chain& c = chains_[index_of(last_.hit.size)];
+  if (!c.quick) [[unlikely]]
+    return look_up_chains(where, 0);
+  const entry_key key = c.key(where);
+  auto& first = structures_[c.links[0].structure];
+  if (first.touch_quad(key) != 0) {
+    ++hits_[0][index_of(c.links[0].hit.size)];
+    last_.where = where;
+    return c.links[0].hit;
+  }
+  const std::uint64_t tag = structures_[c.links[1].structure].touch_quickly(key);
+  if (tag == 0) {
+    if (active_sizes_ == c.bit && c.length == 2) [[likely]]
+      return {};
+    return look_up_chains(where, 2);
+  }
+  const translation hit = c.links[1].hit;
+  ++hits_[hit.hit_level - 1u][index_of(hit.size)];
+  last_.where = where;
+  const entry_key copy{.tag = tag, .number = key.number};
+  if (!first.insert_in_quad(copy)) [[unlikely]]
+    first.insert(copy);
+  return hit;
+}
+
+translation tlb::look_up_chains(std::uint64_t where, unsigned done) {
+  const unsigned last_size = index_of(last_.hit.size);
+  if (const auto found = look_up_chain(where, last_size, done); found.hit_level != 0) return found;
+  for (unsigned sizes = active_sizes_ & ~(1u << last_size); sizes != 0; sizes &= sizes - 1) {
     const auto size = static_cast<unsigned>(std::countr_zero(sizes));
-    const chain& c = chains_[size];
-    auto key = c.key(where);
-    for (unsigned i = 0; i < c.length; ++i) {
-      const std::uint64_t tag = structures_[c.links[i].structure].touch(key);
-      if (tag == 0) continue;
-      const translation hit = c.links[i].hit;
-      ++hits_[hit.hit_level - 1u][size];
-      key.tag = tag;
-      while (i-- > 0) structures_[c.links[i].structure].insert(key);
-      remember(where, hit.size);
-      return hit;
-    }
+    if (const auto found = look_up_chain(where, size, 0); found.hit_level != 0) return found;
+  }
+  return {};
+}
+
+[[gnu::always_inline]] inline translation tlb::look_up_chain(std::uint64_t where, unsigned size,
+                                                             unsigned done) {
+  const chain& c = chains_[size];
+  auto key = c.key(where);
+  for (unsigned i = done; i < c.length; ++i) {
+    const std::uint64_t tag = structures_[c.links[i].structure].touch(key);
+    if (tag == 0) continue;
+    const translation hit = c.links[i].hit;
+    ++hits_[hit.hit_level - 1u][size];
+    key.tag = tag;
+    while (i-- > 0) structures_[c.links[i].structure].insert(key);
+    remember(where, hit.size);
+    return hit;
   }
   return {};
 }
@@ -88,13 +130,23 @@ translation tlb::install(std::uint64_t where, const page_mapping& mapping) {
   const unsigned references = walker_.walk(where, mapping.size);
   const page_size size = walker_.combined(mapping.size);
   const chain& c = chains_[index_of(size)];
-  auto key = c.key(where);
+  entry_key key = c.key(where);
   if (mapping.scope == mapping_scope::global) key.tag = place::global(key.tag);
-  for (unsigned i = 0; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
+  unsigned filled = 0;
+  if (c.quick) [[likely]] {
+    // As long as this goes well, nothing is called.
+    if (structures_[c.links[0].structure].insert_in_quad(key)) ++filled;
+    if (filled == 1 && structures_[c.links[1].structure].insert_quickly(key)) ++filled;
+  }
+  if (filled < c.length) fill(c, filled, key);
   ++walks_[index_of(size)];
-  active_sizes_ |= 1u << index_of(size);
+  active_sizes_ |= c.bit;
   remember(where, size);
   return {.size = size, .walk_references = static_cast<std::uint8_t>(references)};
+}
+
+void tlb::fill(const chain& c, unsigned first, entry_key key) {
+  for (unsigned i = first; i < c.length; ++i) structures_[c.links[i].structure].insert(key);
 }
 
 void tlb::remember(std::uint64_t where, page_size size) {

@@ -41,7 +41,7 @@ TEST_CASE("an order of use is a list", "[arch][tlb]") {
           break;
         case 1:
           REQUIRE(order.reuse_oldest(span) == list.back());
-          std::rotate(list.begin(), list.end() - 1, list.end());
+          std::ranges::rotate(list, list.end() - 1);
           break;
         default:
           order.retire(way, span);

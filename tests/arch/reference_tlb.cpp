@@ -9,29 +9,32 @@ namespace {
 using member = std::uint64_t tlb_level_counts::*;
 
 // The counter of entries or pages of 2^order small ones.
-std::uint64_t& of_order(tlb_level_counts& counts, unsigned order, member k4, member m2, member g1) {
-  return counts.*(order == 0 ? k4 : order == 9 ? m2 : g1);
+std::uint64_t& of_order(tlb_level_counts& counts, unsigned order,
+                        const std::array<member, page_sizes>& by_size) {
+  return counts.*by_size.at(order / 9);
 }
 std::uint64_t& hits(tlb_level_counts& c, unsigned order) {
-  return of_order(c, order, &tlb_level_counts::hits_4k, &tlb_level_counts::hits_2m,
-                  &tlb_level_counts::hits_1g);
+  return of_order(
+      c, order,
+      {&tlb_level_counts::hits_4k, &tlb_level_counts::hits_2m, &tlb_level_counts::hits_1g});
 }
 std::uint64_t& misses(tlb_level_counts& c, unsigned order) {
-  return of_order(c, order, &tlb_level_counts::misses_4k, &tlb_level_counts::misses_2m,
-                  &tlb_level_counts::misses_1g);
+  return of_order(
+      c, order,
+      {&tlb_level_counts::misses_4k, &tlb_level_counts::misses_2m, &tlb_level_counts::misses_1g});
 }
 std::uint64_t& evictions(tlb_level_counts& c, unsigned order) {
-  return of_order(c, order, &tlb_level_counts::evictions_4k, &tlb_level_counts::evictions_2m,
-                  &tlb_level_counts::evictions_1g);
+  return of_order(c, order,
+                  {&tlb_level_counts::evictions_4k, &tlb_level_counts::evictions_2m,
+                   &tlb_level_counts::evictions_1g});
 }
 std::uint64_t& flushed(tlb_level_counts& c, unsigned order) {
-  return of_order(c, order, &tlb_level_counts::flushed_4k, &tlb_level_counts::flushed_2m,
-                  &tlb_level_counts::flushed_1g);
+  return of_order(c, order,
+                  {&tlb_level_counts::flushed_4k, &tlb_level_counts::flushed_2m,
+                   &tlb_level_counts::flushed_1g});
 }
 
-unsigned order_of_size(page_size size) {
-  return size == page_size::k4 ? 0 : size == page_size::m2 ? 9 : 18;
-}
+unsigned order_of_size(page_size size) { return 9 * static_cast<unsigned>(size); }
 
 }  // namespace
 
@@ -111,15 +114,10 @@ tlb::tlb(const tlb_config& config) : config_{config} {
 }
 
 translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
-  // The size of the last translation is asked for first, if that covers the page too.
+  // The size of the last translation is asked for first.
   std::vector<page_size> sizes(all_page_sizes.begin(), all_page_sizes.end());
-  if (last_ && last_->answers(page.value(), last_->order, space.value())) {
-    const auto last = std::find_if(sizes.begin(), sizes.end(), [&](page_size size) {
-      return order_of_size(size) == last_->order;
-    });
-    std::rotate(sizes.begin(), last, last + 1);
-  }
-  last_.reset();
+  const auto last = std::ranges::find(sizes, last_size_);
+  std::rotate(sizes.begin(), last, last + 1);
   for (const page_size size : sizes) {
     const unsigned order = order_of_size(size);
     for (unsigned level = 0; level < levels_.size(); ++level) {
@@ -128,7 +126,7 @@ translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
         const auto found = s.entries.find(page.value(), order, space.value());
         if (!found) continue;
         ++hits(counts_.levels[level], order);
-        last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
+        last_size_ = size;
         for (unsigned above = 0; above < level; ++above) {
           ++misses(counts_.levels[above], order);
           fill(above, *found);
@@ -140,11 +138,11 @@ translation tlb::translate(asid space, vpn page, const page_mapping& mapping) {
   const unsigned references = walk(space, page.value(), static_cast<unsigned>(mapping.size));
   page_size size = mapping.size;
   if (config_.nested) size = std::min(size, config_.nested->host_page);
-  ++(size == page_size::k4   ? counts_.walks.walks_4k
-     : size == page_size::m2 ? counts_.walks.walks_2m
-                             : counts_.walks.walks_1g);
+  const std::array walks{&tlb_walk_counts::walks_4k, &tlb_walk_counts::walks_2m,
+                         &tlb_walk_counts::walks_1g};
+  ++(counts_.walks.*walks[static_cast<unsigned>(size)]);
   const unsigned order = order_of_size(size);
-  last_ = {.order = order, .number = page.value() >> order, .space = space.value()};
+  last_size_ = size;
   for (unsigned level = 0; level < levels_.size(); ++level) {
     ++misses(counts_.levels[level], order);
     fill(level, {.order = order,
@@ -228,7 +226,6 @@ bool tlb::holds(asid space, vpn page) const {
 }
 
 void tlb::flush(const tlb_flush& what) {
-  last_.reset();
   for (std::uint64_t i = 0; i < what.pages; ++i) {
     flush_page(what.space.value(),
                what.first.value() + i * (std::uint64_t{1} << order_of_size(what.stride)));

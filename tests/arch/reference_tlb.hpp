@@ -100,7 +100,7 @@ class tlb {
   std::vector<std::vector<structure>> levels_;
   std::map<unsigned, table> walk_caches_;  // by the level of the entries, 1 is a PDE
   std::map<unsigned, table> nested_tlb_;   // one, or none
-  std::optional<entry> last_;              // translated, since the last flush
+  page_size last_size_ = page_size::k4;    // of the last translation
   tlb_counts counts_;
 };
 

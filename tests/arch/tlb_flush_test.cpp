@@ -19,8 +19,9 @@ SCENARIO("a range of 33 pages is flushed page by page, one of 34 in full", "[arc
 
 SCENARIO("a range mapped by large pages takes one flush for each", "[arch][tlb]") {
   const range_flush_rule rule{.stride = page_size::m2, .beyond = full_flush::address_space};
-  CHECK(tlb_flush::range(asid{}, vpn{512}, 33 * 512, rule).pages == 33);
-  CHECK(tlb_flush::range(asid{}, vpn{512}, 33 * 512 + 1, rule).full == full_flush::address_space);
+  CHECK(tlb_flush::range(asid{}, vpn{512}, 33 * pageblock_frames, rule).pages == 33);
+  CHECK(tlb_flush::range(asid{}, vpn{512}, 33 * pageblock_frames + 1, rule).full ==
+        full_flush::address_space);
   CHECK(tlb_flush::range(asid{}, vpn{512}, 1, rule).pages == 1);
 }
 

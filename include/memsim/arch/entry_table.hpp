@@ -74,14 +74,17 @@ class entry_table {
 
   /// Whether touch_quad() will do.
   [[nodiscard]] bool is_quad() const { return form_ == form::quad; }
+  /// Whether touch_quickly() and insert_quickly() will do.
+  [[nodiscard]] bool is_quick() const { return form_ != form::general; }
 
   /// The tag of an entry that answers the key, which is then the most recently used of its set;
   /// 0 if there is none.
-  [[nodiscard, gnu::always_inline]] std::uint64_t touch(const entry_key& key) {
-    if (form_ == form::quad) return touch_quad(key);
-    if (form_ == form::narrow) [[likely]]
-      return touch_narrow(key);
-    return touch_generally(key);
+  [[nodiscard]] std::uint64_t touch(const entry_key& key) {
+    return is_quick() ? touch_quickly(key) : touch_generally(key);
+  }
+  /// touch() for quads and narrow tables.
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch_quickly(const entry_key& key) {
+    return form_ == form::quad ? touch_quad(key) : touch_narrow(key);
   }
   /// touch() for quads.
   [[nodiscard, gnu::always_inline]] std::uint64_t touch_quad(const entry_key& key) {
@@ -100,29 +103,37 @@ class entry_table {
   /// Adds an entry that is not there yet.
   /// \param key  with place::global() of its tag if it is to answer every address space
   void insert(const entry_key& key) {
-    if ((key.tag & place::global_bit) != 0) has_global_ = true;
-    if (form_ == form::general) [[unlikely]]
-      return insert_generally(key);
-    const std::uint64_t number = key.number & set_mask_;
-    std::uint64_t* const set = set_at(number);
+    if (!is_quick() || !insert_quickly(key)) [[unlikely]]
+      insert_generally(key);
+  }
+  /// insert() for quads and narrow tables. Calls nothing, so that its caller need not save
+  /// registers.
+  /// \return whether the set could be used as it is; if not, nothing was done
+  [[nodiscard, gnu::always_inline]] bool insert_quickly(const entry_key& key) {
+    if (form_ == form::quad) return insert_in_quad(key);
+    std::uint64_t* const set = set_at(key.number & set_mask_);
     if (set[generation_word] != generation_) [[unlikely]]
-      clear_set(number);
-    std::uint64_t evicted = 0;
-    if (form_ == form::quad) {
-      std::uint64_t* const tags = set + quad_tags;
-      evicted = tags[3];
-      tags[3] = tags[2];
-      tags[2] = tags[1];
-      tags[1] = tags[0];
-      tags[0] = key.tag;
-    } else {
-      recency_order order{set[recency_word]};
-      const unsigned way = order.reuse_oldest(span_);
-      set[recency_word] = order.word();
-      set_byte(set + signature_words, way, key.signature());
-      evicted = std::exchange(set[narrow_tags + way], key.tag);
-    }
+      return false;
+    recency_order order{set[recency_word]};
+    const unsigned way = order.reuse_oldest(span_);
+    set[recency_word] = order.word();
+    set_byte(set + signature_words, way, key.signature());
+    note_change(std::exchange(set[narrow_tags + way], key.tag), key.tag);
+    return true;
+  }
+  /// insert_quickly() for quads.
+  [[nodiscard, gnu::always_inline]] bool insert_in_quad(const entry_key& key) {
+    std::uint64_t* const set = set_at(key.number & set_mask_);
+    if (set[generation_word] != generation_) [[unlikely]]
+      return false;
+    std::uint64_t* const tags = set + quad_tags;
+    const std::uint64_t evicted = tags[3];
+    tags[3] = tags[2];
+    tags[2] = tags[1];
+    tags[1] = tags[0];
+    tags[0] = key.tag;
     note_change(evicted, key.tag);
+    return true;
   }
 
   /// Drops every entry that answers the key: the address space's own, and global ones.
@@ -160,6 +171,9 @@ class entry_table {
     std::uint16_t newer = 0;
     std::uint16_t older = 0;
   };
+
+  [[nodiscard]] static form form_of(const table_geometry& shape);
+  [[nodiscard]] static order_kind order_for(const table_geometry& shape, form form);
 
   // The words of a set: recency, generation, signatures in chunks of two words, tags. A tag of 0 is
   // an empty way.
@@ -206,7 +220,7 @@ class entry_table {
     return static_cast<std::uint64_t>(static_cast<std::int64_t>(word | (0 - word)) >> 63);
   }
 
-  [[nodiscard]] std::uint64_t touch_narrow(const entry_key& key) {
+  [[nodiscard, gnu::always_inline]] std::uint64_t touch_narrow(const entry_key& key) {
     std::uint64_t* const set = set_at(key.number & set_mask_);
     if (set[generation_word] != generation_) [[unlikely]]
       return 0;
@@ -227,10 +241,11 @@ class entry_table {
   [[nodiscard]] unsigned find(std::uint64_t set, const entry_key& key) const;
   [[nodiscard]] std::uint64_t touch_generally(const entry_key& key);
   void insert_generally(const entry_key& key);
-  /// Keeps live_ right where one tag takes the place of another.
+  /// Keeps live_ and has_global_ right where one tag takes the place of another.
   void note_change(std::uint64_t before, std::uint64_t after) {
-    if (((before ^ after) & place::size_bits) == 0) [[likely]]
+    if (((before ^ after) & (place::size_bits | place::global_bit)) == 0) [[likely]]
       return;
+    if ((after & place::global_bit) != 0) has_global_ = true;
     if (before != 0) --live_[kind_of(before)];
     ++live_[kind_of(after)];
   }

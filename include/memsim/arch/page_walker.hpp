@@ -7,6 +7,7 @@
 /// It reads no table. The path of a walk follows from the page number and the size of the page at
 /// its end; which entries on the path are cached is all that it must remember.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -27,12 +28,15 @@ class page_walker {
 
   /// A walk to a page of this size, in a guest its guest's.
   /// \return references to memory
-  unsigned walk(std::uint64_t where, page_size size);
+  unsigned walk(std::uint64_t where, page_size size) {
+    if (!plain_) return walk_with_caches(where, size);
+    const auto leaf = static_cast<unsigned>(size);
+    ++walks_[leaf][levels_];
+    return levels_ - leaf;
+  }
 
   /// The size of the translation that a walk to a page of this size gives.
-  [[nodiscard]] page_size combined(page_size size) const {
-    return nested_ && nested_->host_page < size ? nested_->host_page : size;
-  }
+  [[nodiscard]] page_size combined(page_size size) const { return std::min(size, largest_); }
 
   void flush_page(std::uint64_t where);
   /// Entries of one address space; `where` says which.
@@ -58,12 +62,15 @@ class page_walker {
     entry_table entries;
   };
 
+  unsigned walk_with_caches(std::uint64_t where, page_size size);
   [[nodiscard]] std::uint64_t entries() const;
   [[nodiscard]] unsigned walk_host();
   [[nodiscard]] unsigned walk_host_for(std::uint64_t where, unsigned known, unsigned leaf);
   [[nodiscard]] unsigned translate_table(std::uint64_t where, unsigned level);
 
   unsigned levels_;
+  bool plain_;         // no caches, no hypervisor
+  page_size largest_;  // translation that a TLB may keep
   walk_cache_flush on_page_flush_;
   // From the lowest level up. Level 0 is that of PTEs, which only a TLB keeps.
   std::vector<cache> caches_;

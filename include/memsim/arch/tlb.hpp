@@ -63,9 +63,9 @@ struct alignas(4) translation {
 /// A TLB of any number of levels, its page-walk caches, and what both counted.
 ///
 /// All levels are asked in turn. Where entries of several sizes cover a page, which takes a change
-/// of mapping without a flush, the entry that translated the access before answers, or else the
-/// smallest. A hit is copied to the levels above; a walk fills all of them. An
-/// entry that makes room is gone: levels neither include nor exclude each other.
+/// of mapping without a flush, one of the size of the access before answers, or else the smallest.
+/// A hit is copied to the levels above; a walk fills all of them. An entry that makes room is gone:
+/// levels neither include nor exclude each other.
 ///
 /// A value: copying a TLB forks it, random replacement included.
 class tlb {
@@ -108,12 +108,13 @@ class tlb {
   [[nodiscard]] digest state_digest() const;
 
  private:
-  /// The last translation, as long as it would be a hit in L1 that changes nothing.
+  /// The last translation. While `where` is a place, the same again is a hit in L1 that changes
+  /// nothing.
   struct last_hit {
     std::uint64_t where = no_place;
     std::uint64_t mask = no_place;
     std::uint64_t hits = 0;  // of pages of this size; not yet in hits_
-    translation hit{};
+    translation hit{.hit_level = 1};
   };
   /// No question has its low bit set.
   static constexpr std::uint64_t no_place = 1;
@@ -127,6 +128,8 @@ class tlb {
 
     detail::key_maker key{};
     unsigned length = 0;
+    unsigned bit = 0;    ///< of the size, in active_sizes_
+    bool quick = false;  ///< begins with a quad of L1, and goes on with one or a narrow structure
     std::array<link, max_tlb_levels> links{};
   };
   static constexpr unsigned no_structure = ~0u;
@@ -134,7 +137,12 @@ class tlb {
   using by_level_and_size = std::array<std::array<T, page_sizes>, max_tlb_levels>;
 
   [[nodiscard]] translation look_up(std::uint64_t where);
+  /// look_up() without the first `done` structures of the last size.
+  [[nodiscard]] translation look_up_chains(std::uint64_t where, unsigned done);
+  [[nodiscard]] translation look_up_chain(std::uint64_t where, unsigned size, unsigned done);
   [[nodiscard]] translation install(std::uint64_t where, const page_mapping& mapping);
+  /// Adds an entry to the structures of a chain from `first` on.
+  void fill(const chain& c, unsigned first, detail::entry_key key);
   void remember(std::uint64_t where, page_size size);
   /// no_structure if the level, numbered from 0, does not keep the size.
   [[nodiscard]] unsigned structure_at(unsigned level, unsigned size) const;
