@@ -44,7 +44,10 @@ machine::parts::parts(const machine_config& how)
       tlbs{tlb_config_of(how), how.cpus},
       kernel{tlbs},
       map{boot_layout(how.memory, map_config_of(how).largest), memory, kernel, map_config_of(how)},
-      cpus{contexts(how.cpus)} {}
+      cpus{contexts(how.cpus)},
+      meters(how.cpus, cost_meter{how.cpu.costs}) {
+  make_cpu_times();
+}
 
 machine::parts::parts(const parts& other)
     : config{other.config},
@@ -52,7 +55,11 @@ machine::parts::parts(const parts& other)
       tlbs{other.tlbs},
       kernel{tlbs},
       map{other.map, memory, kernel},
-      cpus{other.cpus} {}
+      cpus{other.cpus},
+      meters{other.meters} {
+  sim.run_until(other.sim.now());
+  make_cpu_times();
+}
 
 // An empty map takes the state's place at once; restore() has found it good.
 machine::parts::parts(const machine_config& how, page_allocator&& from,
@@ -62,7 +69,20 @@ machine::parts::parts(const machine_config& how, page_allocator&& from,
       tlbs{tlb_config_of(how), how.cpus},
       kernel{tlbs},
       map{direct_map::restore(mapped, memory, kernel, map_config_of(how)).value()},
-      cpus{contexts(how.cpus)} {}
+      cpus{contexts(how.cpus)},
+      meters(how.cpus, cost_meter{how.cpu.costs}) {
+  make_cpu_times();
+}
+
+void machine::parts::make_cpu_times() {
+  for (unsigned i = 0; i < config.cpus; ++i) cpu_times.emplace_back(sim, fmt::format("CPU {}", i));
+}
+
+work machine::parts::done(std::size_t cpu) const {
+  work all = translation_work(tlbs.cpu(cpus[cpu].cpu).counts());
+  all += cpus[cpu].done;
+  return all;
+}
 
 std::expected<std::unique_ptr<machine::parts>, error> machine::parts::restore(
     const machine_config& how, const allocator_state& memory, const direct_map_state& map) {
@@ -116,9 +136,26 @@ translation machine::access(unsigned cpu, pfn frame) {
   return parts_->kernel.access(cpu_id{cpu}, map(), frame);
 }
 
+simulator& machine::sim() { return parts_->sim; }
+const simulator& machine::sim() const { return parts_->sim; }
+
+resource& machine::cpu_time(unsigned number) {
+  static_cast<void>(cpu(number));
+  return parts_->cpu_times[number];
+}
+
+sim_duration machine::take_charge(unsigned number) {
+  return parts_->meters[number].charge(done(number));
+}
+
+work machine::done(unsigned number) const {
+  static_cast<void>(cpu(number));
+  return parts_->done(number);
+}
+
 work machine::done() const {
-  work all = translation_work(tlbs().counts());
-  for (const auto& one : parts_->cpus) all += one.done;
+  work all;
+  for (std::size_t i = 0; i < parts_->cpus.size(); ++i) all += parts_->done(i);
   return all;
 }
 
@@ -136,10 +173,12 @@ std::vector<statistic_value> machine::statistics() const {
 digest machine::state_digest() const {
   digest d;
   d.add(memory().state_digest().value()).add(map().state_digest().value());
-  for (const auto& one : parts_->cpus) {
-    for (const auto& s : work_statistics) d.add(one.done.*s.member);
+  for (std::size_t i = 0; i < parts_->cpus.size(); ++i) {
+    const auto ledger = parts_->done(i);
+    for (const auto& s : work_statistics) d.add(ledger.*s.member);
+    d.add(static_cast<std::uint64_t>(parts_->meters[i].total().count()));
   }
-  return d;
+  return d.add(static_cast<std::uint64_t>(sim().now().time_since_epoch().count()));
 }
 
 }  // namespace memsim

@@ -6,11 +6,12 @@
 //     length                 8 bytes, of what follows the checksum
 //     checksum               4 bytes: CRC-32 of that
 //     the machine            see describe.hpp
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <istream>
 #include <iterator>
+#include <limits>
 #include <ostream>
 #include <system_error>
 
@@ -26,19 +27,36 @@ constexpr std::string_view magic = "memsim machine\n";
 constexpr std::uint32_t version = 1;
 constexpr std::size_t header_size = magic.size() + 4 + 8 + 4;
 
+struct saved_cpu {
+  work done{};
+  std::uint64_t charged = 0;  // ns
+};
+
+template <class Archive>
+void describe(Archive& a, saved_cpu& c) {
+  a(c.done, c.charged);
+}
+
 // What a file holds.
 struct saved_machine {
   machine_config config{};
   allocator_state memory{};
   direct_map_state map{};
-  std::vector<work> ledgers{};
+  std::vector<saved_cpu> cpus{};
+  std::uint64_t now = 0;  // ns
 };
 
 template <class Archive>
 void describe(Archive& a, saved_machine& m) {
   auto& c = m.config;
   a(c.memory, c.cpus, c.cpu, c.nested, c.profile, c.settings, c.movable_zone, c.cma_areas,
-    c.largest_mapping, c.seed, m.memory, m.map, m.ledgers);
+    c.largest_mapping, c.seed, m.memory, m.map, m.cpus, m.now);
+}
+
+constexpr std::uint64_t latest = std::numeric_limits<std::int64_t>::max();
+
+std::uint64_t nanoseconds_of(sim_time t) {
+  return static_cast<std::uint64_t>(t.time_since_epoch().count());
 }
 
 template <std::unsigned_integral T>
@@ -95,8 +113,11 @@ std::expected<std::string_view, error> payload_of(std::string_view text, std::st
 }  // namespace
 
 void machine::save(std::ostream& output) const {
-  saved_machine all{config(), memory().state(), map().state(), {}};
-  for (const auto& one : parts_->cpus) all.ledgers.push_back(one.done);
+  saved_machine all{config(), memory().state(), map().state(), {}, nanoseconds_of(sim().now())};
+  for (unsigned i = 0; i < config().cpus; ++i) {
+    const auto charged = parts_->meters[i].total().count();
+    all.cpus.push_back({done(i), static_cast<std::uint64_t>(charged)});
+  }
   detail::state_writer writer;
   writer(all);
   std::string header{magic};
@@ -123,14 +144,20 @@ std::expected<machine, error> machine::load(std::istream& input, std::string_vie
   saved_machine all;
   detail::state_reader reader{*payload};
   reader(all);
-  if (!reader.ok() || !reader.at_end() || all.ledgers.size() != all.config.cpus) {
+  if (!reader.ok() || !reader.at_end() || all.cpus.size() != all.config.cpus || all.now > latest) {
     return fail(errc::malformed, "{}: its content is not that of a machine", name);
   }
   all.config.merging = merging;
   try {
     auto made = parts::restore(all.config, all.memory, all.map);
     if (!made) return fail(made.error().code(), "{}: {}", name, made.error());
-    for (std::size_t i = 0; i < all.ledgers.size(); ++i) (*made)->cpus[i].done = all.ledgers[i];
+    for (std::size_t i = 0; i < all.cpus.size(); ++i) {
+      const auto& [done, charged] = all.cpus[i];
+      (*made)->cpus[i].done = done;
+      // Charged before, that is: what it did since is still to pay.
+      (*made)->meters[i].resume(std::chrono::nanoseconds{std::min(charged, latest)});
+    }
+    (*made)->sim.run_until(sim_time{sim_duration{static_cast<std::int64_t>(all.now)}});
     return machine{std::move(*made)};
   } catch (const usage_error& e) {
     return fail(errc::inconsistent, "{}: {}", name, e.what());

@@ -61,7 +61,9 @@ SCENARIO("what does not fit is refused", "[machine][archive]") {
   CHECK_FALSE(read<std::uint64_t>(""));
   CHECK_FALSE(read<std::uint64_t>("\x80"));
   CHECK_FALSE(read<std::uint64_t>(std::string(10, '\xff')));
-  CHECK_FALSE(read<std::string>("\x05" "abc"));
+  CHECK_FALSE(
+      read<std::string>("\x05"
+                        "abc"));
   CHECK_FALSE(read<std::vector<std::uint64_t>>("\x7f\x01"));
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include <memsim/arch/merge_policy.hpp>
+#include <memsim/sim/spawn.hpp>
 
 #include "catch.hpp"
 
@@ -49,6 +50,54 @@ SCENARIO("a machine's costs are its CPU's", "[machine]") {
   REQUIRE(m.memory().alloc(m.cpu(0), order{9}, gfp_kernel | gfp_flag::zero));
   CHECK(m.costs().price_of(m.done()) >= 512 * m.costs().of("pages_zeroed").each);
   CHECK(m.costs().name() == "ice_lake_sp");
+}
+
+namespace {
+
+task<> unmap(machine& m, unsigned cpu, pfn page, std::vector<sim_time>& ends) {
+  const auto turn = co_await m.cpu_time(cpu).acquire();
+  REQUIRE(m.map().change(m.cpu(cpu), page, 1, make_invalid));
+  co_await m.charge(cpu);
+  ends.push_back(m.sim().now());
+}
+
+}  // namespace
+
+SCENARIO("what a CPU does takes as long as it costs", "[machine]") {
+  machine m{small_machine()};
+  std::vector<sim_time> ends;
+  spawn(m.sim(), unmap(m, 0, pfn{300'000}, ends));
+  spawn(m.sim(), unmap(m, 0, pfn{600'000}, ends));
+  spawn(m.sim(), unmap(m, 1, pfn{1'100'000}, ends));
+  m.sim().run();
+  REQUIRE(ends.size() == 3);
+  // CPU 0 does one thing at a time, and is done when all that it did is paid for.
+  CHECK(ends[1] < ends[2]);
+  CHECK(m.cpu_time(0).counts().contended == 1);
+  CHECK(m.cpu_time(1).counts().contended == 0);
+  const auto whole = std::chrono::floor<sim_duration>(m.costs().price_of(m.done(0)));
+  CHECK(ends[2].time_since_epoch() == whole);
+  CHECK(m.take_charge(0) == sim_duration{0});
+
+  THEN("translations are paid for, too") {
+    m.access(0, pfn{400'000});
+    CHECK(m.take_charge(0) > sim_duration{0});
+    CHECK(m.take_charge(0) == sim_duration{0});
+  }
+  THEN("a fork has the time, and has paid what was paid") {
+    machine branch = m;
+    CHECK(branch.sim().now() == m.sim().now());
+    CHECK(branch.take_charge(0) == sim_duration{0});
+    CHECK(branch.state_digest() == m.state_digest());
+    branch.sim().run_for(sim_duration{1});
+    CHECK(branch.state_digest() != m.state_digest());
+  }
+  THEN("what is half done ends with the machine") {
+    spawn(m.sim(), unmap(m, 0, pfn{310'000}, ends));
+    m.sim().run_for(sim_duration{1});
+  }
+  CHECK_THROWS_AS(m.take_charge(4), usage_error);
+  CHECK_THROWS_AS(m.cpu_time(4), usage_error);
 }
 
 SCENARIO("a copy is a fork", "[machine]") {

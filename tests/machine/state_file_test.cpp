@@ -37,6 +37,9 @@ machine aged_machine(const kernel_profile& profile = linux_6_12) {
   for (const auto how : {make_invalid, make_read_only, make_encrypted, make_small}) {
     REQUIRE(m.map().change(m.cpu(0), pages[random.below(pages.size())], 1, how));
   }
+  static_cast<void>(m.take_charge(0));
+  m.sim().run_for(sim_duration{12'345});
+  m.access(1, pfn{1000});
   return m;
 }
 
@@ -65,6 +68,7 @@ SCENARIO("a saved machine comes back as it was", "[machine][state_file]") {
   auto back = loaded(text);
   REQUIRE(back);
   CHECK(back->state_digest() == m.state_digest());
+  CHECK(saved(*back) == text);
   CHECK(back->memory().state() == m.memory().state());
   CHECK(back->map().state() == m.map().state());
   CHECK(back->config().cpu.tlb == m.config().cpu.tlb);
@@ -74,8 +78,10 @@ SCENARIO("a saved machine comes back as it was", "[machine][state_file]") {
   CHECK(back->config().settings == m.config().settings);
   CHECK(back->config().seed == 7);
   CHECK(back->done() == m.done());
-  CHECK(saved(*back) == text);
-
+  CHECK(back->sim().now() == m.sim().now());
+  CHECK(back->take_charge(0) == sim_duration{0});
+  CHECK(back->take_charge(1) == m.take_charge(1));
+  CHECK(loaded(text)->take_charge(1) > sim_duration{0});
   THEN("and goes on as it would have") {
     for (int i = 0; i < 3000; ++i) {
       auto& cpu = m.cpu(static_cast<unsigned>(i % 2));
@@ -131,8 +137,7 @@ SCENARIO("a truncated, damaged or foreign file is refused", "[machine][state_fil
 }
 
 // With the right checksum, as a program other than memsim could write it.
-SCENARIO("content that is no machine is refused, whatever its checksum",
-         "[machine][state_file]") {
+SCENARIO("content that is no machine is refused, whatever its checksum", "[machine][state_file]") {
   const auto text = saved(aged_machine());
   constexpr std::size_t header = 15 + 4 + 8 + 4;
   const auto with_checksum = [&](std::string payload) {

@@ -71,6 +71,9 @@ class cost_meter {
   /// \param done  a ledger that only grows; by the same one at each call
   [[nodiscard]] std::chrono::nanoseconds charge(const work& done);
 
+  /// Goes on where another meter has charged so much of the ledger.
+  void resume(std::chrono::nanoseconds charged) { total_ = charged; }
+
   [[nodiscard]] const cost_model& model() const { return model_; }
   /// Charged so far.
   [[nodiscard]] std::chrono::nanoseconds total() const { return total_; }
