@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parser of machine files.
+#include <memsim/arch/merge_policy.hpp>
 #include <memsim/workload/machine.hpp>
 
 #include "workload/toml_reader.hpp"
@@ -61,13 +62,52 @@ tuning read_tuning(table_reader& table) {
   return t;
 }
 
-page_allocator_config read_config(table_reader& top) {
-  static constexpr std::array<std::string_view, 7> keys{
-      "memory", "region", "cpus", "profile", "movable_zone", "cma", "tuning"};
+// The value that `key` names in a table of names.
+template <class T, std::size_t N>
+T named(table_reader& table, std::string_view key,
+        const std::array<std::pair<std::string_view, T>, N>& values) {
+  const auto word = table.word(key, values.front().first);
+  std::string known;
+  for (const auto& [name, value] : values) {
+    if (name == word) return value;
+    known += (known.empty() ? "" : ", ") + std::string{name};
+  }
+  table.complain_about(key, "{} = \"{}\": allowed are {}", key, escaped(word, shown_text), known);
+  return values.front().second;
+}
+
+constexpr std::array<std::pair<std::string_view, page_size>, page_sizes> size_names{
+    {{"1G", page_size::g1}, {"2M", page_size::m2}, {"4K", page_size::k4}}};
+
+nested_paging read_nested(table_reader& table) {
+  static constexpr std::array<std::string_view, 2> keys{"host_page", "host_table_levels"};
+  static constexpr std::array<std::pair<std::string_view, page_size>, page_sizes> sizes{
+      {{"4K", page_size::k4}, {"2M", page_size::m2}, {"1G", page_size::g1}}};
+  table.allow_only(keys);
+  nested_paging nested;
+  nested.host_page = named(table, "host_page", sizes);
+  nested.host_table_levels = static_cast<unsigned>(
+      table.number("host_table_levels", nested.host_table_levels, 4, max_table_levels));
+  return nested;
+}
+
+machine_config read_config(table_reader& top) {
+  static constexpr std::array<std::string_view, 12> keys{
+      "memory", "region", "cpus",   "cpu",  "profile",         "movable_zone",
+      "cma",    "tuning", "nested", "seed", "largest_mapping", "merging"};
+  static constexpr std::array<std::pair<std::string_view, const merge_policy*>, 3> policies{
+      {{"never", nullptr},
+       {"on_request", &merge_on_request},
+       {"when_uniform", &merge_when_uniform}}};
   constexpr std::uint64_t most_cpus = 4096;
   top.allow_only(keys);
-  page_allocator_config config{.memory = read_memory(top)};
+  machine_config config{.memory = read_memory(top)};
   config.cpus = static_cast<unsigned>(top.number("cpus", 1, 1, most_cpus));
+  if (auto cpu = find_cpu(top.word("cpu", config.cpu.name))) {
+    config.cpu = std::move(*cpu);
+  } else {
+    top.complain_about("cpu", "cpu: {}", cpu.error());
+  }
   const auto profile = find_profile(top.word("profile", config.profile.name));
   if (profile) {
     config.profile = *profile;
@@ -81,18 +121,29 @@ page_allocator_config read_config(table_reader& top) {
     config.cma_areas.push_back({pfn{area.frames("base", 0)}, area.frames("size", 1)});
   });
   top.table("tuning", [&](table_reader& table) { config.settings = read_tuning(table); });
+  top.table("nested", [&](table_reader& table) { config.nested = read_nested(table); });
+  config.largest_mapping = named(top, "largest_mapping", size_names);
+  config.merging = named(top, "merging", policies);
+  config.seed = top.number("seed", config.seed, 0, std::numeric_limits<std::int64_t>::max());
   return config;
 }
 
 }  // namespace
 
-std::expected<page_allocator_config, error> parse_machine(std::string_view text,
+std::expected<machine_config, error> parse_machine_config(std::string_view text,
                                                           std::string_view name) {
   return detail::read_toml(text, name, [](table_reader& top) {
     auto config = read_config(top);
     if (!top.has_problem()) validate(config.settings);
     return config;
   });
+}
+
+std::expected<page_allocator_config, error> parse_machine(std::string_view text,
+                                                          std::string_view name) {
+  const auto config = parse_machine_config(text, name);
+  if (!config) return std::unexpected{config.error()};
+  return allocator_config(*config);
 }
 
 }  // namespace memsim
