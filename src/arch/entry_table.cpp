@@ -30,12 +30,12 @@ entry_table::order_kind entry_table::order_for(const table_geometry& shape, form
 entry_table::entry_table(const table_geometry& shape, std::uint64_t seed, std::string_view stream)
     : set_mask_{shape.sets - 1},
       narrow_ways_{(1u << std::min(shape.ways, chunk_ways)) - 1},
+      form_{form_of(shape)},
+      order_{order_for(shape, form_)},
       span_{std::min(shape.ways, recency_order::max_ways)},
       ways_{shape.ways},
       tag_words_{signature_words + rounded_up(shape.ways, chunk_ways) / 8},
       sets_{shape.sets} {
-  form_ = form_of(shape);
-  order_ = order_for(shape, form_);
   if (order_ == order_kind::random) random_.emplace_back(seed, stream);
   if (form_ == form::quad) tag_words_ = quad_tags;
   // One chunk is looked at as far as narrow_ways_ says, several of them in full.

@@ -50,8 +50,8 @@ std::optional<entry> table::find(std::uint64_t page, unsigned order, std::uint16
 
 bool table::contains(std::uint64_t page, unsigned order, std::uint16_t space) const {
   const auto& set = sets_[(page >> order) % shape_.sets];
-  return std::any_of(set.ways.begin(), set.ways.end(),
-                     [&](const auto& way) { return way && way->answers(page, order, space); });
+  return std::ranges::any_of(
+      set.ways, [&](const auto& way) { return way && way->answers(page, order, space); });
 }
 
 std::optional<entry> table::insert(const entry& added) {

@@ -59,7 +59,7 @@ SCENARIO("what L1 forgot, L2 knows, and L1 knows again", "[arch][tlb]") {
 
 SCENARIO("the page used longest ago makes room", "[arch][tlb]") {
   tlb t{{.geometry = {.levels = {{{.sizes = {k4}, .table = {.sets = 1, .ways = 3}}}}}}};
-  for (std::uint64_t page : {0, 1, 2, 0}) t.translate(one, vpn{page}, mapped(k4));
+  for (const std::uint64_t page : {0u, 1u, 2u, 0u}) t.translate(one, vpn{page}, mapped(k4));
   t.translate(one, vpn{3}, mapped(k4));
   CHECK(t.holds(one, vpn{0}));
   CHECK_FALSE(t.holds(one, vpn{1}));
@@ -87,7 +87,7 @@ SCENARIO("one flush drops a whole large page, of whatever page of it", "[arch][t
   }
   const auto counts = t.counts();
   // Once by the page, once with everything; in both levels.
-  for (unsigned level : {0, 1}) {
+  for (const unsigned level : {0u, 1u}) {
     CHECK(counts.levels[level].flushed_4k == 2);
     CHECK(counts.levels[level].flushed_2m == 2);
     CHECK(counts.levels[level].flushed_1g == 2);
@@ -232,14 +232,14 @@ SCENARIO("random replacement depends on the seed and the stream's name alone", "
 SCENARIO("a digest tells what bears on the future, and no more", "[arch][tlb]") {
   auto a = skylake();
   auto b = skylake();
-  for (const std::uint64_t page : {1, 17, 33}) a.translate(one, vpn{page}, mapped(k4));
-  for (const std::uint64_t page : {33, 17, 1}) b.translate(one, vpn{page}, mapped(k4));
+  for (const std::uint64_t page : {1u, 17u, 33u}) a.translate(one, vpn{page}, mapped(k4));
+  for (const std::uint64_t page : {33u, 17u, 1u}) b.translate(one, vpn{page}, mapped(k4));
   CHECK(a.state_digest() != b.state_digest());
   // The same order of use; counts differ.
-  for (const std::uint64_t page : {1, 17, 33, 33}) b.translate(one, vpn{page}, nobody_asks);
+  for (const std::uint64_t page : {1u, 17u, 33u, 33u}) b.translate(one, vpn{page}, nobody_asks);
   CHECK(a.counts() != b.counts());
   b.flush(tlb_flush::everything());
-  for (const std::uint64_t page : {1, 17, 33}) b.translate(one, vpn{page}, mapped(k4));
+  for (const std::uint64_t page : {1u, 17u, 33u}) b.translate(one, vpn{page}, mapped(k4));
   CHECK(a.state_digest() == b.state_digest());
   a.flush(tlb_flush::everything());
   CHECK(a.state_digest() == skylake().state_digest());
