@@ -191,6 +191,7 @@ class allocator_core {
   void move_alone(actor& a, frame_index frame, unsigned order, migratetype type);
   [[nodiscard]] bool has_enough_alike(const block_census& found, migratetype wanted,
                                       migratetype old_type) const;
+  std::vector<allocated_block> take_free_blocks(context& ctx, frame_index frame);
   void boost_watermarks(actor& a, const request& wanted);
 
   // Per-CPU page sets: A5, B4. pcp.cpp

@@ -242,6 +242,16 @@ void page_allocator::split(pfn block, order from, order to) {
   }
 }
 
+std::vector<allocated_block> page_allocator::take_free_blocks(context& ctx, pfn frame) {
+  auto& core = *core_;
+  check_cpu(core, ctx.cpu);
+  const auto* const region = core.memory_.find(frame);
+  if (region == nullptr || region->kind != region_kind::ram) {
+    throw_usage("pageblock of frame {}: that is no memory of the allocator's", frame);
+  }
+  return core.take_free_blocks(ctx, static_cast<detail::frame_index>(frame.value()));
+}
+
 void page_allocator::set_movable(pfn frame, rule movable) {
   if (!detail::can_be_movable(*core_, frame)) {
     throw_usage("frame {} cannot be movable: it is {}", frame, describe(*core_, frame));

@@ -4,6 +4,7 @@
 
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
+#include "alloc/hot_path.hpp"
 
 namespace memsim::detail {
 namespace {
@@ -66,6 +67,31 @@ void allocator_core::move_alone(actor& a, frame_index frame, unsigned order, mig
   }
   remove(a, frame, order);
   insert(a, frame, order, type, list_end::tail);
+}
+
+// Every free block of the zone's part of the pageblock, in ascending order, leaves its list.
+std::vector<allocated_block> allocator_core::take_free_blocks(context& ctx, frame_index frame) {
+  auto a = act(ctx, zone_of(frame));
+  ++a.done.zone_lock_acquisitions;
+  const auto range = pageblock_range(a.z, frame);
+  const auto end = std::min(range.last, static_cast<frame_index>(a.z.extent.end().value()));
+  const frame_mark* const marks = frames_.marks();
+  std::vector<allocated_block> taken;
+  for (frame_index first = range.first; first < end;) {
+    const frame_mark mark = marks[first];
+    if (mark.use() != frame_use::free) {
+      ++first;
+      continue;
+    }
+    const unsigned order = mark.order();
+    count_block(a, -(std::int64_t{1} << order), static_cast<migratetype>(mark.list()));
+    remove(a, first, order);
+    frames_.set_allocated(first, order);
+    taken.push_back({pfn{first}, memsim::order{order}});
+    first += 1u << order;
+  }
+  a.done.pages_scanned += end - range.first;
+  return taken;
 }
 
 // A9.6: enough of the pageblock is free or in use by pages like the requested ones.

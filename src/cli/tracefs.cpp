@@ -93,7 +93,7 @@ void unique_fd::close() {
 }
 
 std::string explain(int error_number) {
-  const std::string said = std::generic_category().message(error_number);
+  std::string said = std::generic_category().message(error_number);
   if (error_number != EACCES && error_number != EPERM) return said;
   if (geteuid() != 0) return said + " (memsim record needs root: try sudo)";
   return said + " (although root: a container, or a kernel locked down by Secure Boot?)";
@@ -103,7 +103,7 @@ std::expected<std::string, error> read_text(const fs::path& file) {
   const unique_fd in{open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!in.is_open()) return fail(errc::io, "{}: {}", file.string(), explain(errno));
   std::string text;
-  std::array<char, 65536> chunk;
+  std::array<char, 65536> chunk{};
   for (;;) {
     const ssize_t got = read(in.get(), chunk.data(), chunk.size());
     if (got == 0) return text;
@@ -121,7 +121,9 @@ std::expected<fs::path, error> find_tracefs(const fs::path& proc) {
   std::istringstream lines{*mounts};
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words{line};
-    std::string device, where, type;
+    std::string device;
+    std::string where;
+    std::string type;
     words >> device >> where >> type;
     if (type == "tracefs") return fs::path{unescaped(where)};
   }
@@ -164,7 +166,7 @@ class trace_instance::guard {
   [[noreturn]] static void wait_and_remove(int read_end, const char* directory) {
     setsid();
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
-    char byte;
+    char byte = 0;
     while (read(read_end, &byte, 1) < 0 && errno == EINTR) {
     }
     // The parent's own files in the instance may close after the pipe: busy for a moment.
@@ -215,7 +217,7 @@ std::vector<unsigned> trace_instance::cpus() const {
       found.push_back(static_cast<unsigned>(leading_number(std::string_view{name}.substr(3))));
     }
   }
-  std::sort(found.begin(), found.end());
+  std::ranges::sort(found);
   return found;
 }
 
@@ -266,7 +268,7 @@ std::expected<void, error> trace_instance::stop() { return set("tracing_on", "0"
 std::expected<trace_instance::drained, error> trace_instance::drain(std::ostream& out) {
   constexpr int most_reads = 512;  // of a page or two each: then signals want to be looked at
   drained result;
-  std::array<char, 16384> chunk;
+  std::array<char, 16384> chunk{};
   for (int reads = 0; reads < most_reads; ++reads) {
     const ssize_t got = read(pipe_.get(), chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;

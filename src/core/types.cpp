@@ -15,6 +15,11 @@ std::string to_text(pfn p) { return fmt::to_string(p.value()); }
 std::string to_text(order o) { return fmt::to_string(o.value()); }
 std::string to_text(cpu_id c) { return fmt::to_string(c.value()); }
 
+std::string to_text(page_size size) {
+  static constexpr std::array names{"4K", "2M", "1G"};
+  return names[static_cast<unsigned>(size)];
+}
+
 std::string to_text(bytes size) {
   struct unit {
     std::uint64_t factor;

@@ -46,7 +46,7 @@ std::uint8_t colour_of(const picture_cell& cell) {
 std::vector<rgba> palette() {
   std::vector<rgba> colours{{0, 0, 0, 0}};
   for (auto hue : hues) {
-    for (unsigned fill = 0; fill <= fill_steps; ++fill) {
+    for (frame_count fill = 0; fill <= fill_steps; ++fill) {
       hue.alpha = static_cast<std::uint8_t>(faintest + (255 - faintest) * fill / fill_steps);
       colours.push_back(hue);
     }

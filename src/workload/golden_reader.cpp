@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "workload/golden_header.hpp"
 #include "workload/golden_snapshot.hpp"
 #include "workload/line_source.hpp"
 
@@ -11,9 +12,6 @@ namespace {
 
 using detail::field_cursor;
 using detail::line_source;
-
-constexpr std::string_view known_subject = "page_alloc";
-constexpr unsigned known_version = 1;
 
 // The letters of a GFP field; nullopt if one is unknown.
 std::optional<gfp> parse_letters(std::string_view letters) {
@@ -50,78 +48,23 @@ golden_allocation read_allocation(field_cursor& in) {
   return a;
 }
 
-// config KEY=VALUE ...
-void read_config(field_cursor& in, tuning& settings) {
-  while (in.ok() && !in.at_end()) {
-    const auto pair = in.word();
-    const auto equals = pair.find('=');
-    const auto key = pair.substr(0, equals);
-    const auto value = equals == std::string_view::npos ? "" : pair.substr(equals + 1);
-    const auto must_be = [&](std::string_view only) {
-      if (value != only) in.refuse(fmt::format("memsim replays recordings with {}={}", key, only));
-    };
-    if (key == "pcp_batch_scale_max") {
-      settings.pcp_batch_scale_max = in.parse<unsigned>(value, 0, 6);
-    } else if (key == "watermark_boost_factor") {
-      settings.watermark_boost_factor = in.parse<unsigned>(value, 0, 1'000'000);
-    } else if (key == "orders") {
-      must_be("11");
-    } else if (key == "pageblock_order") {
-      must_be("9");
-    } else if (key == "cpus" || key == "nodes") {
-      must_be("1");
-    } else if (key == "shuffle") {
-      must_be("n");
-    }
-  }
-}
-
 }  // namespace
 
-golden_reader::golden_reader(std::unique_ptr<line_source> input) : input_{std::move(input)} {}
+golden_reader::golden_reader(golden_header header, std::unique_ptr<line_source> input)
+    : header_{std::move(header)}, input_{std::move(input)} {}
 golden_reader::golden_reader(golden_reader&&) noexcept = default;
 golden_reader& golden_reader::operator=(golden_reader&&) noexcept = default;
 golden_reader::~golden_reader() = default;
 
 std::expected<golden_reader, error> golden_reader::open(std::istream& input, std::string name) {
-  golden_reader reader{std::make_unique<line_source>(input, std::move(name))};
-  if (auto ok = reader.read_header(); !ok) return std::unexpected{std::move(ok.error())};
-  return reader;
-}
-
-std::expected<void, error> golden_reader::read_header() {
-  if (!input_->next()) return input_->ends_early("its first line");
-  {
-    field_cursor in{input_->line()};
-    in.expect("trace");
-    header_.subject = in.word();
-    const auto version = in.number<unsigned>();
-    in.expect_end();
-    if (!in.ok()) return input_->malformed("this is not a recording: " + in.problem());
-    if (header_.subject != known_subject || version != known_version) {
-      return input_->unsupported(fmt::format("memsim verifies '{}' recordings of version {}",
-                                             known_subject, known_version));
-    }
+  auto source = std::make_unique<line_source>(input, std::move(name));
+  auto header = detail::read_golden_header(*source);
+  if (!header) return std::unexpected{std::move(header.error())};
+  if (header->subject != "page_alloc") {
+    return source->unsupported(
+        fmt::format("a recording of '{}', not of the page allocator", header->subject));
   }
-  while (input_->next()) {
-    if (input_->line() == "begin") {
-      if (header_.kernel.empty()) return input_->malformed("no 'kernel' line came before");
-      return {};
-    }
-    field_cursor in{input_->line()};
-    const auto key = in.word();
-    if (key == "kernel") {
-      header_.kernel = in.word();
-    } else if (key == "scenario") {
-      header_.scenario = in.word();
-    } else if (key == "config") {
-      read_config(in, header_.settings);
-    } else if (key != "machine" && key != "counts") {
-      in.refuse("no such header line");
-    }
-    if (!in.ok()) return input_->malformed(in.problem());
-  }
-  return input_->ends_early("the line 'begin'");
+  return golden_reader{std::move(*header), std::move(source)};
 }
 
 std::expected<std::optional<golden_record>, error> golden_reader::next() {

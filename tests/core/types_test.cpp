@@ -80,3 +80,11 @@ SCENARIO("CPUs are numbered from 0", "[core][types]") {
   CHECK(cpu_id{} == cpu_id{0});
   CHECK(fmt::format("{}", cpu_id{12}) == "12");
 }
+
+SCENARIO("each page size is 512 of the next smaller one", "[core][types]") {
+  CHECK(frames_of(page_size::k4) == 1);
+  CHECK(frames_of(page_size::m2) == 512);
+  CHECK(frames_of(page_size::g1) == 262144);
+  CHECK(order_of(page_size::m2) == pageblock_order);
+  CHECK(fmt::format("{} {} {}", page_size::k4, page_size::m2, page_size::g1) == "4K 2M 1G");
+}

@@ -11,15 +11,15 @@
 
 cmake_minimum_required(VERSION 3.25)
 
-set(floors core sim frames alloc arch vm policy workload metrics testing)
-set(plain_floors core sim frames alloc arch vm policy)
+set(floors core sim frames alloc arch vm policy machine workload metrics testing)
+set(plain_floors core sim frames alloc arch vm policy machine)
 set(plain_libraries boost fmt spdlog sys linux)
 set(data_libraries ${plain_libraries} nlohmann toml++)
 set(breaches "")
 
 # The first component of `path`, and its rank among the floors; -1 if it is none.
 function(floor_of path name_out rank_out)
-  string(REGEX REPLACE "/.*" "" name "${path}")
+  string(REGEX REPLACE "(/|\\.hpp).*" "" name "${path}")
   list(FIND floors "${name}" rank)
   set(${name_out} ${name} PARENT_SCOPE)
   set(${rank_out} ${rank} PARENT_SCOPE)

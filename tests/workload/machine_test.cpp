@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include <memsim/arch/merge_policy.hpp>
+
 #include "catch.hpp"
 
 using namespace memsim;
@@ -84,9 +86,9 @@ TEST_CASE("comments of a machine file may be in any language, keys may not", "[w
 }
 
 TEST_CASE("a key that does not exist is refused with those that do", "[workload]") {
-  CHECK(complaint("memory = \"1 GiB\"\ncpu = 2") ==
-        "m.toml:2: unknown key \"cpu\"; there are memory, region, cpus, profile, movable_zone, "
-        "cma, tuning");
+  CHECK(complaint("memory = \"1 GiB\"\ncores = 2") ==
+        "m.toml:2: unknown key \"cores\"; there are memory, region, cpus, cpu, profile, "
+        "movable_zone, cma, tuning, nested, seed, largest_mapping, merging");
   CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\nswappiness = 60"),
              ContainsSubstring("m.toml:3: unknown key \"tuning.swappiness\""));
   CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 4096\nname = \"x\""),
@@ -178,4 +180,53 @@ TEST_CASE("a path is loaded as what it is", "[workload]") {
       load_machine(data / "machine_test").error().message(),
       ContainsSubstring("machine_test:1: ") && ContainsSubstring("TOML files end in `.toml`"));
   CHECK(load_machine(data / "no.toml").error().code() == errc::io);
+}
+
+SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]") {
+  const auto config = parse_machine_config(
+      "memory = \"4 GiB\"\n"
+      "cpus = 2\n"
+      "cpu = \"zen4\"\n"
+      "largest_mapping = \"2M\"\n"
+      "merging = \"when_uniform\"\n"
+      "seed = 5\n"
+      "[nested]\n"
+      "host_page = \"2M\"\n",
+      "m.toml");
+  REQUIRE(config);
+  CHECK(config->cpu.name == "zen4");
+  CHECK(config->largest_mapping == page_size::m2);
+  CHECK(config->merging == &merge_when_uniform);
+  CHECK(config->seed == 5);
+  REQUIRE(config->nested);
+  CHECK(config->nested->host_page == page_size::m2);
+  CHECK(config->nested->host_table_levels == 4);
+  CHECK(machine{*config}.map().mapped().g1 == 0);
+
+  THEN("what is left out is as in a machine_config") {
+    const auto plain = parse_machine_config("memory = \"4 GiB\"\n", "m.toml");
+    REQUIRE(plain);
+    const machine_config usual;
+    CHECK(plain->memory == usual.memory);
+    CHECK(plain->cpu.name == usual.cpu.name);
+    CHECK(plain->largest_mapping == usual.largest_mapping);
+    CHECK(plain->merging == usual.merging);
+    CHECK(plain->nested == usual.nested);
+    CHECK(plain->seed == usual.seed);
+  }
+  THEN("what is not known is refused") {
+    const auto message = [](const std::string& line) {
+      const auto wrong = parse_machine_config("memory = \"4 GiB\"\n" + line, "m.toml");
+      return wrong ? std::string{"accepted"} : wrong.error().message();
+    };
+    CHECK_THAT(message("cpu = \"z80\"\n"),
+               ContainsSubstring("m.toml:2: cpu: ") && ContainsSubstring("there are skylake_sp"));
+    CHECK_THAT(message("largest_mapping = \"3M\"\n"),
+               ContainsSubstring("m.toml:2: largest_mapping = \"3M\": allowed are 1G, 2M, 4K"));
+    CHECK_THAT(message("merging = \"always\"\n"),
+               ContainsSubstring("allowed are never, on_request, when_uniform"));
+    CHECK_THAT(message("[nested]\nhost_table_levels = 3\n"),
+               ContainsSubstring("allowed are 4 to 5"));
+    CHECK_THAT(message("[nested]\nhost = 3\n"), ContainsSubstring("unknown key \"nested.host\""));
+  }
 }

@@ -113,6 +113,12 @@ class page_allocator {
   ///         above it; nothing has changed then
   void split(pfn block, order from, order to);
 
+  /// Takes every free block below pageblock order of the pageblock that holds `frame`, whatever
+  /// list it is on: from now on they are allocated, and freed one by one.
+  /// \return the blocks, ascending
+  /// \throws usage_error if `frame` is not memory that the allocator manages
+  [[nodiscard]] std::vector<allocated_block> take_free_blocks(context& ctx, pfn frame);
+
   /// Whether a frame in use counts as movable (on an LRU list, or movable by its driver) when its
   /// pageblock is judged; freeing the block that it heads clears this.
   /// \throws usage_error if the frame is free, on a per-CPU list, inside an allocated block but not

@@ -8,6 +8,7 @@
 /// number of bytes; mixing them is the commonest bug of a memory simulator, and here it does not
 /// compile.
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -81,6 +82,26 @@ inline constexpr unsigned page_orders = max_page_order.value() + 1;
 inline constexpr order pageblock_order{9};
 inline constexpr frame_count pageblock_frames = pageblock_order.frames();
 
+/// The sizes in which x86-64 maps memory. The larger the page, the fewer of them a TLB needs.
+enum class page_size : unsigned char {
+  k4,  ///< 4 KiB, mapped by an entry of the lowest page table
+  m2,  ///< 2 MiB
+  g1,  ///< 1 GiB, where the CPU has it
+};
+
+inline constexpr unsigned page_sizes = 3;
+inline constexpr std::array all_page_sizes{page_size::k4, page_size::m2, page_size::g1};
+
+/// Each size is 512 of the next smaller one, because a page table has 512 entries.
+inline constexpr unsigned page_table_order = 9;
+inline constexpr frame_count page_table_entries = 1 << page_table_order;
+
+[[nodiscard]] constexpr order order_of(page_size size) {
+  return order{page_table_order * static_cast<unsigned>(size)};
+}
+/// Frames that a page of the size holds: 1, 512 or 262144.
+[[nodiscard]] constexpr frame_count frames_of(page_size size) { return order_of(size).frames(); }
+
 /// A size in bytes. Written with literals: `16_GiB`.
 class bytes {
  public:
@@ -119,10 +140,11 @@ class cpu_id {
   unsigned value_ = 0;
 };
 
-[[nodiscard]] std::string to_text(pfn);     ///< `300000`
-[[nodiscard]] std::string to_text(order);   ///< `9`
-[[nodiscard]] std::string to_text(bytes);   ///< `16 GiB`, `4 KiB`, `100 B`: exact, never rounded
-[[nodiscard]] std::string to_text(cpu_id);  ///< `0`
+[[nodiscard]] std::string to_text(pfn);        ///< `300000`
+[[nodiscard]] std::string to_text(order);      ///< `9`
+[[nodiscard]] std::string to_text(page_size);  ///< `4K`, `2M`, `1G`
+[[nodiscard]] std::string to_text(bytes);      ///< `16 GiB`, `4 KiB`, `100 B`: exact, never rounded
+[[nodiscard]] std::string to_text(cpu_id);     ///< `0`
 
 }  // namespace memsim
 

@@ -26,6 +26,20 @@ struct work {
   std::uint64_t pcp_refills = 0;
   std::uint64_t pcp_drains = 0;
   std::uint64_t zone_lock_acquisitions = 0;
+  std::uint64_t entries_written = 0;
+  std::uint64_t entries_scanned = 0;
+  std::uint64_t mappings_split = 0;
+  std::uint64_t mappings_collapsed = 0;
+  std::uint64_t tlb_page_flushes = 0;
+  std::uint64_t tlb_full_flushes = 0;
+  std::uint64_t flush_rounds = 0;
+  std::uint64_t ipis = 0;
+  std::uint64_t tlb_lower_hits = 0;
+  std::uint64_t page_walks = 0;
+  std::uint64_t walk_pte_references = 0;
+  std::uint64_t walk_pde_references = 0;
+  std::uint64_t walk_upper_references = 0;
+  std::uint64_t walk_host_references = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -49,6 +63,40 @@ inline constexpr std::array work_statistics{
                     &work::pcp_drains},
     statistic<work>{"zone_lock_acquisitions", "events", "times a zone lock was taken",
                     &work::zone_lock_acquisitions},
+    statistic<work>{"entries_written", "entries", "page table entries written",
+                    &work::entries_written},
+    statistic<work>{"entries_scanned", "entries",
+                    "page table entries looked at to see whether a table can collapse",
+                    &work::entries_scanned},
+    statistic<work>{"mappings_split", "splits",
+                    "large mappings replaced by a table of 512 of the next smaller size",
+                    &work::mappings_split},
+    statistic<work>{"mappings_collapsed", "collapses",
+                    "tables of 512 equal mappings replaced by one of the next larger size",
+                    &work::mappings_collapsed},
+    statistic<work>{"tlb_page_flushes", "flushes",
+                    "flushes of one page from the TLBs of one CPU, as by INVLPG",
+                    &work::tlb_page_flushes},
+    statistic<work>{"tlb_full_flushes", "flushes", "flushes of all entries of one CPU's TLBs",
+                    &work::tlb_full_flushes},
+    statistic<work>{"flush_rounds", "events", "times other CPUs were told to flush and waited for",
+                    &work::flush_rounds},
+    statistic<work>{"ipis", "interrupts", "interrupts sent to other CPUs", &work::ipis},
+    statistic<work>{"tlb_lower_hits", "translations",
+                    "translations that missed the first level of a TLB and hit a lower one",
+                    &work::tlb_lower_hits},
+    statistic<work>{"page_walks", "walks", "translations that no level of a TLB had",
+                    &work::page_walks},
+    statistic<work>{"walk_pte_references", "references",
+                    "entries of 4 KiB pages read by page walks", &work::walk_pte_references},
+    statistic<work>{"walk_pde_references", "references",
+                    "entries of 2 MiB reach read by page walks", &work::walk_pde_references},
+    statistic<work>{"walk_upper_references", "references",
+                    "entries of 1 GiB reach and more read by page walks",
+                    &work::walk_upper_references},
+    statistic<work>{"walk_host_references", "references",
+                    "entries of a hypervisor's tables read by page walks",
+                    &work::walk_host_references},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {

@@ -30,11 +30,12 @@ struct golden_result {
   std::string kernel;  ///< the recorded kernel's release
   kernel_profile profile;
   /// Decisions: the block of each request, each fallback record, each line of each snapshot after
-  /// the first (from which the replay starts).
+  /// the first (from which the replay starts); the direct map's counters after each step, and each
+  /// run of the map at the end.
   std::uint64_t compared = 0;
   std::uint64_t identical = 0;
   std::optional<golden_difference> first_difference{};
-  digest end_state{};  ///< of the allocator after the last record
+  digest end_state{};  ///< after the last record
 
   [[nodiscard]] bool passed() const { return compared > 0 && identical == compared; }
 };

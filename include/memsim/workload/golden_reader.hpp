@@ -29,9 +29,10 @@ class line_source;
 
 /// The lines before `begin`.
 struct golden_header {
-  std::string subject;   ///< what was recorded: `page_alloc`
+  std::string subject;   ///< what was recorded: `page_alloc`, `direct_map` or `secretmem`
   std::string kernel;    ///< `linux-6.1.192`
   std::string scenario;  ///< a label
+  bytes memory{};        ///< the machine's RAM; 0 if the file does not say
   tuning settings{};     ///< from the `config` line, what memsim has a setting for
 };
 
@@ -68,7 +69,7 @@ struct golden_record {
   std::variant<golden_allocation, golden_free, golden_fallback, golden_drain, golden_snapshot> what;
 };
 
-/// Reads one recording; what it holds in memory is one record.
+/// Reads one recording of the page allocator; what it holds in memory is one record.
 class golden_reader {
  public:
   /// Reads the header.
@@ -77,6 +78,8 @@ class golden_reader {
   ///         subject or format version
   [[nodiscard]] static std::expected<golden_reader, error> open(std::istream& input,
                                                                 std::string name);
+  /// Goes on where the header has been read.
+  golden_reader(golden_header header, std::unique_ptr<detail::line_source> input);
   golden_reader(golden_reader&&) noexcept;
   golden_reader& operator=(golden_reader&&) noexcept;
   ~golden_reader();
@@ -87,9 +90,6 @@ class golden_reader {
   [[nodiscard]] std::expected<std::optional<golden_record>, error> next();
 
  private:
-  explicit golden_reader(std::unique_ptr<detail::line_source> input);
-  [[nodiscard]] std::expected<void, error> read_header();
-
   golden_header header_;
   std::unique_ptr<detail::line_source> input_;
 };

@@ -6,7 +6,9 @@
 ///
 ///     memory = "16 GiB"
 ///     cpus = 4
+///     cpu = "zen4"
 ///     profile = "linux_6_12"
+///     merging = "when_uniform"
 ///     movable_zone = "2 GiB"
 ///
 ///     [[cma]]
@@ -26,6 +28,7 @@
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/page_allocator.hpp>
 #include <memsim/core/error.hpp>
+#include <memsim/machine.hpp>
 #include <memsim/workload/machine_description.hpp>
 
 namespace memsim {
@@ -38,14 +41,21 @@ using machine_source = std::variant<page_allocator_config, machine_description>;
 /// Reads the text of a machine file.
 ///
 /// Keys: `memory` (a size) or `[[region]]` tables (`start`, `size`, `kind` = ram, reserved or
-/// undescribed); `cpus`, `profile`, `movable_zone`, `[[cma]]` tables (`base`, `size`), and
-/// `[tuning]` with the members of `tuning`. Sizes and addresses are numbers of bytes or strings
+/// undescribed); `cpus`, `cpu` (a preset), `profile`, `movable_zone`, `[[cma]]` tables (`base`,
+/// `size`), `largest_mapping` (4K, 2M or 1G), `merging` (never, on_request or when_uniform),
+/// `seed`,
+/// `[nested]` (`host_page`, `host_table_levels`: the machine is a guest), and `[tuning]` with the
+/// members of `tuning`. Sizes and addresses are numbers of bytes or strings
 /// such as
 /// `"16 GiB"`.
 ///
 /// \param name  the file's, for messages
 /// \return errc::malformed or errc::inconsistent; the message names file, line, key, value and what
 ///         is allowed. Unknown keys are refused
+[[nodiscard]] std::expected<machine_config, error> parse_machine_config(std::string_view text,
+                                                                        std::string_view name);
+
+/// Likewise, of which the page allocator needs only a part.
 [[nodiscard]] std::expected<page_allocator_config, error> parse_machine(std::string_view text,
                                                                         std::string_view name);
 

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -D PROGRAM=... -D ARGUMENTS=... -D EXPECTED=<file> -P check_output.cmake: fails unless the
+# program prints exactly what the file says.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} OUTPUT_VARIABLE printed COMMAND_ERROR_IS_FATAL ANY)
+file(READ ${EXPECTED} expected)
+if(NOT printed STREQUAL expected)
+  message(FATAL_ERROR "${EXPECTED} says:\n${expected}\nbut this was printed:\n${printed}")
+endif()
