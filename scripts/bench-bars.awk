@@ -7,7 +7,7 @@
   name = text($0)
   aggregate = ""
   split(name, parts, "/")
-  if (parts[1] != "memsim" && parts[1] != "harness") peer = parts[1]
+  if (parts[1] !~ /^memsim/ && parts[1] != "harness") peer = parts[1]
 }
 /"aggregate_name":/ { aggregate = text($0) }
 /"[a-z_]+": -?[0-9.]+(e[-+][0-9]+)?,?$/ {
@@ -40,6 +40,10 @@ END {
   hold("uniform", 1.1, 1.1, 1.1)
   hold("bimodal", 1.1, 1.1, 1.1)
   hold("tied", 1.1, 1.1, 1.1)
+  translations("sequential_64B", 1, 1, 1)
+  translations("sequential_4K", "", "", "")
+  translations("hot_set", 1, 1, 1)
+  translations("random", "", 1, "")
   exit missed
 }
 
@@ -67,6 +71,13 @@ function hold(increments, few, some, many) {
   ratio("hold/" increments "/1e2", "ns_per_hold", few)
   ratio("hold/" increments "/1e4", "ns_per_hold", some)
   ratio("hold/" increments "/1e6", "ns_per_hold", many)
+}
+
+# Nanoseconds a translation, by pages of each size.
+function translations(stream, small, large, huge) {
+  ratio(stream "/4K", "cpu_time", small)
+  ratio(stream "/2M", "cpu_time", large)
+  ratio(stream "/1G", "cpu_time", huge)
 }
 
 function growth(large, small, bar, most, least) {
