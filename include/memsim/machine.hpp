@@ -103,9 +103,9 @@ class machine {
   /// `co_await m.charge(2);` waits for as long as it takes what CPU 2 did since it was last
   /// charged.
   /// \throws usage_error if there is no such CPU
-  [[nodiscard]] auto charge(unsigned cpu) { return delay(take_charge(cpu)); }
+  [[nodiscard]] auto charge(unsigned number) { return delay(take_charge(number)); }
   /// The same as a duration, for who counts time by himself.
-  [[nodiscard]] sim_duration take_charge(unsigned cpu);
+  [[nodiscard]] sim_duration take_charge(unsigned number);
 
   /// One access of a CPU to a frame through the direct map.
   /// \throws usage_error if the frame is not mapped, or not present, or there is no such CPU
@@ -113,7 +113,7 @@ class machine {
 
   /// What a CPU has done, its translations included; without a number, what all have.
   /// \throws usage_error if there is no such CPU
-  [[nodiscard]] work done(unsigned cpu) const;
+  [[nodiscard]] work done(unsigned number) const;
   [[nodiscard]] work done() const;
   [[nodiscard]] const cost_model& costs() const;
 

@@ -21,18 +21,23 @@ void add(std::vector<mapped_run>& runs, pfn first, pfn last, page_size size) {
 }
 
 pfn rounded_up(pfn frame, frame_count to) { return pfn{(frame.value() + to - 1) / to * to}; }
-pfn rounded_down(pfn frame, frame_count to) { return pfn{frame.value() / to * to}; }
 
-// Pages of the size in the middle of [first, last), smaller ones at both ends.
-void add_by_size(std::vector<mapped_run>& runs, pfn first, pfn last, page_size size) {
-  if (size == page_size::k4) return add(runs, first, last, size);
-  const auto smaller = static_cast<page_size>(static_cast<unsigned>(size) - 1);
-  const pfn begin = rounded_up(first, frames_of(size));
-  const pfn end = rounded_down(last, frames_of(size));
-  if (begin >= end) return add_by_size(runs, first, last, smaller);
-  add_by_size(runs, first, begin, smaller);
-  add(runs, begin, end, size);
-  add_by_size(runs, end, last, smaller);
+// Each stretch in the largest pages that fit where it begins.
+void add_by_size(std::vector<mapped_run>& runs, pfn first, pfn last, page_size largest) {
+  while (first < last) {
+    auto size = largest;
+    auto larger = largest;
+    while (size != page_size::k4 &&
+           (first.value() % frames_of(size) != 0 || last - first < frames_of(size))) {
+      larger = size;
+      size = static_cast<page_size>(static_cast<unsigned>(size) - 1);
+    }
+    pfn end = first + (last - first) / frames_of(size) * frames_of(size);
+    // From the next boundary on larger ones may fit.
+    if (size != largest) end = std::min(end, rounded_up(first + 1, frames_of(larger)));
+    add(runs, first, end, size);
+    first = end;
+  }
 }
 
 }  // namespace

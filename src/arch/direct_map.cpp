@@ -36,8 +36,8 @@ struct direct_map::walk {
   pfn first;
   pfn last;
   mapping_change how;
-  bool leaves_equal;    // a large page that is as wanted stays (D3)
-  bool leaves_covered;  // a large page is changed as it is if the range covers it (D4)
+  bool leaves_equal = true;    // a large page that is as wanted stays (D3)
+  bool leaves_covered = true;  // a large page is changed as it is if the range covers it (D4)
 
   // Whether a page with these flags, of so many frames, must be split to change part of it.
   [[nodiscard]] bool must_split(std::uint8_t flags, frame_count from, frame_count to,

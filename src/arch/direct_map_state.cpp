@@ -53,10 +53,17 @@ direct_map::direct_map(std::span<const mapped_run> layout, page_allocator& memor
 }
 
 direct_map::direct_map(const direct_map& other, page_allocator& memory, tlb_flusher& tlbs)
-    : direct_map{other} {
-  memory_ = &memory;
-  tlbs_ = &tlbs;
-}
+    : memory_{&memory},
+      tlbs_{&tlbs},
+      config_{other.config_},
+      gigabytes_{other.gigabytes_},
+      m2_tables_{other.m2_tables_},
+      k4_tables_{other.k4_tables_},
+      unused_m2_tables_{other.unused_m2_tables_},
+      unused_k4_tables_{other.unused_k4_tables_},
+      mapped_{other.mapped_},
+      counts_{other.counts_},
+      page_tables_{other.page_tables_} {}
 
 void direct_map::lay_out(const mapped_run& run) {
   const auto size = frames_of(run.how.size);

@@ -39,10 +39,12 @@ unmapped_pool::unmapped_pool(unmapped_design design, page_allocator& memory, dir
     : design_{design}, memory_{&memory}, map_{&map} {}
 
 unmapped_pool::unmapped_pool(const unmapped_pool& other, page_allocator& memory, direct_map& map)
-    : unmapped_pool{other} {
-  memory_ = &memory;
-  map_ = &map;
-}
+    : design_{other.design_},
+      memory_{&memory},
+      map_{&map},
+      blocks_{other.blocks_},
+      waiting_{other.waiting_},
+      counts_{other.counts_} {}
 
 std::expected<pfn, error> unmapped_pool::alloc(context& ctx) {
   if (waiting_.empty()) {

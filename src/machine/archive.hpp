@@ -173,7 +173,7 @@ void describe(Archive& archive, bytes& value) {
 }
 template <class Archive>
 void describe(Archive& archive, order& value) {
-  std::uint8_t number = static_cast<std::uint8_t>(value.value());
+  auto number = static_cast<std::uint8_t>(value.value());
   archive(number);
   if constexpr (requires { archive.refuse(); }) {
     if (number >= 64) return archive.refuse();

@@ -15,6 +15,7 @@ struct machine::parts {
   explicit parts(const machine_config& how);
   parts(const parts& other);
   parts& operator=(const parts&) = delete;
+  ~parts() = default;
   /// Takes up from a state.
   /// \throws usage_error if the configuration is out of range
   [[nodiscard]] static std::expected<std::unique_ptr<parts>, error> restore(

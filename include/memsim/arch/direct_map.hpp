@@ -140,6 +140,7 @@ class direct_map {
 
   /// A fork, for a copy of the memory.
   direct_map(const direct_map& other, page_allocator& memory, tlb_flusher& tlbs);
+  direct_map(const direct_map&) = delete;
   direct_map& operator=(const direct_map&) = delete;
   direct_map(direct_map&&) noexcept = default;
   direct_map& operator=(direct_map&&) = delete;
@@ -197,8 +198,6 @@ class direct_map {
   [[nodiscard]] std::string meminfo_text() const;
 
  private:
-  direct_map(const direct_map&) = default;
-
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
   // A place of a table of 1 GiB or 2 MiB entries.

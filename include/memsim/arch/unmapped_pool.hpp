@@ -83,6 +83,7 @@ class unmapped_pool {
 
   /// A fork, for copies of the memory and the map.
   unmapped_pool(const unmapped_pool& other, page_allocator& memory, direct_map& map);
+  unmapped_pool(const unmapped_pool&) = delete;
   unmapped_pool& operator=(const unmapped_pool&) = delete;
   unmapped_pool(unmapped_pool&&) noexcept = default;
   unmapped_pool& operator=(unmapped_pool&&) = delete;
@@ -108,8 +109,6 @@ class unmapped_pool {
   [[nodiscard]] digest state_digest() const;
 
  private:
-  unmapped_pool(const unmapped_pool&) = default;
-
   // A block that the pool took from the page allocator.
   struct block {
     order size{};
