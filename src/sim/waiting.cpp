@@ -12,7 +12,6 @@ namespace memsim::detail {
 
 waiter::~waiter() {
   if (root_ == nullptr) return;  // the coroutine never began
-  if (is_linked()) unlink();
   sim().cancel(wake_up_);
   if (granted_by_ != nullptr) granted_by_->take_back();
 }
