@@ -36,6 +36,7 @@ class direct_map_run {
                  const recorded_mappings& recorded);
   direct_map_run(const direct_map_run&) = delete;  // the map refers to its neighbours
   direct_map_run& operator=(const direct_map_run&) = delete;
+  ~direct_map_run() = default;
 
   /// What the kernel would count.
   [[nodiscard]] recorded_mappings counters() const;

@@ -17,7 +17,6 @@ namespace memsim::testing {
 namespace {
 
 using detail::field_cursor;
-using detail::line_source;
 
 // Steps that may take pages of which only the number, if anything, is recorded.
 constexpr std::array<std::string_view, 2> takes_unknown_pages{"fill", "writefrom"};
