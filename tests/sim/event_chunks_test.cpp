@@ -10,6 +10,8 @@ using namespace memsim::detail;
 
 namespace {
 
+constexpr std::size_t full = chunk_entries;
+
 event_entry entry(std::uint64_t time) { return {.time = time}; }
 
 std::vector<std::uint64_t> times_of(const event_chunks& chunks, const event_list& list,
@@ -27,14 +29,14 @@ SCENARIO("a list holds what is appended, chunk after chunk", "[sim][event_chunks
   CHECK(list.empty());
   CHECK(list.full());
   std::vector<std::uint64_t> expected;
-  for (std::uint64_t i = 0; i < 3 * chunk_entries; ++i) {
+  for (std::uint64_t i = 0; i < 3 * full; ++i) {
     chunks.append(list, entry(i));
     expected.push_back(i);
     REQUIRE(times_of(chunks, list) == expected);
     REQUIRE(list.is_short() == (i + 1 < chunk_entries));
     REQUIRE(list.full() == ((i + 1) % chunk_entries == 0));
   }
-  CHECK(chunks.at_most(list) == 3 * chunk_entries);
+  CHECK(chunks.at_most(list) == 3 * full);
   CHECK(times_of(chunks, list, 5).front() == 5);
 
   std::vector<std::uint64_t> consumed;
@@ -56,7 +58,7 @@ SCENARIO("a list whose last chunk lies before its first is told from a short one
     CHECK(first.empty());
     WHEN("the list goes on in it, until that is full as well") {
       std::vector<std::uint64_t> expected{0};
-      for (std::uint64_t i = 1; i < 2 * chunk_entries; ++i) {
+      for (std::uint64_t i = 1; i < 2 * full; ++i) {
         chunks.append(list, entry(i));
         expected.push_back(i);
       }
@@ -65,7 +67,7 @@ SCENARIO("a list whose last chunk lies before its first is told from a short one
         CHECK_FALSE(list.is_short());
         CHECK(list.full());
         CHECK(times_of(chunks, list) == expected);
-        CHECK(chunks.at_most(list) == 2 * chunk_entries);
+        CHECK(chunks.at_most(list) == 2 * full);
         chunks.drop_head(list);
         expected.erase(expected.begin(), expected.begin() + chunk_entries);
         CHECK(times_of(chunks, list) == expected);
@@ -80,12 +82,12 @@ SCENARIO("freed chunks are used again", "[sim][event_chunks]") {
   for (int round = 0; round < 10; ++round) {
     event_list a;
     event_list b;
-    for (std::uint64_t i = 0; i < 3 * chunk_entries; ++i) chunks.append(a, entry(i));
-    REQUIRE(a.head < 7 * chunk_entries);
+    for (std::uint64_t i = 0; i < 3 * full; ++i) chunks.append(a, entry(i));
+    REQUIRE(a.head < 7 * full);
     // What is consumed may go to another list of the same pool.
     chunks.consume(a, 0, [&](const event_entry& e) { chunks.append(b, e); });
-    REQUIRE(times_of(chunks, b).size() == 3 * chunk_entries);
-    REQUIRE(b.next <= 7 * chunk_entries);
+    REQUIRE(times_of(chunks, b).size() == 3 * full);
+    REQUIRE(b.next <= 7 * full);
     while (!b.empty()) chunks.drop_head(b);
   }
 }
