@@ -11,12 +11,6 @@
 namespace memsim {
 namespace {
 
-constexpr frame_count g1_frames = frames_of(page_size::g1);
-constexpr frame_count m2_frames = frames_of(page_size::m2);
-
-// Of an entry of a 4 KiB table, beside its flags.
-constexpr std::uint8_t is_there = 0x80;
-
 // Calls f(index, first, last) for the parts of [first, last) in pages of `size` frames, with their
 // bounds counted from the page's begin.
 template <class F>

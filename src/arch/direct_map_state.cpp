@@ -7,10 +7,6 @@
 namespace memsim {
 namespace {
 
-constexpr frame_count g1_frames = frames_of(page_size::g1);
-constexpr frame_count m2_frames = frames_of(page_size::m2);
-constexpr std::uint8_t is_there = 0x80;
-
 // Puts runs end to end.
 class run_list {
  public:

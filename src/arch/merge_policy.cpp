@@ -24,11 +24,7 @@ void merging_when_uniform::refuse() {
   throw_usage("nothing can be merged into pages of 4K: 2M and 1G are what there is");
 }
 
-merge_scanner::merge_scanner(page_size largest) : largest_{largest} {
-  if (largest == page_size::k4) {
-    throw_usage("nothing can be merged into pages of 4K: 2M and 1G are what there is");
-  }
-}
+merge_scanner::merge_scanner(page_size largest) : merging_{largest} {}
 
 std::uint64_t merge_scanner::scan(direct_map& map, context& ctx, std::uint64_t budget) {
   constexpr frame_count step = frames_of(page_size::m2);
@@ -38,7 +34,9 @@ std::uint64_t merge_scanner::scan(direct_map& map, context& ctx, std::uint64_t b
   if (count == 0) return 0;
   const pfn first = next_;
   next_ += count;
-  return map.collapse(ctx, first, count, {.largest = largest_});
+  const auto before = ctx.done.mappings_collapsed;
+  merging_.on_change(map, ctx, first, count);
+  return ctx.done.mappings_collapsed - before;
 }
 
 }  // namespace memsim

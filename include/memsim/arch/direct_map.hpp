@@ -199,6 +199,9 @@ class direct_map {
 
  private:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
+  static constexpr frame_count g1_frames = frames_of(page_size::g1);
+  static constexpr frame_count m2_frames = frames_of(page_size::m2);
+  static constexpr std::uint8_t is_there = 0x80;  // of a 4 KiB entry, beside its flags
 
   // A place of a table of 1 GiB or 2 MiB entries.
   struct entry {

@@ -74,7 +74,7 @@ class merge_scanner {
   std::uint64_t scan(direct_map& map, context& ctx, std::uint64_t budget);
 
  private:
-  page_size largest_;
+  merging_when_uniform merging_;
   pfn next_{};
 };
 
