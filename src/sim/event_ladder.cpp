@@ -85,7 +85,7 @@ void event_ladder::make_room_near(const event_entry& e) {
 
 // With buckets for about `wanted` entries each, as far as the entries are spread evenly.
 event_rung& event_ladder::new_rung(const extent& what, period when) {
-  constexpr std::uint64_t wanted = 20;
+  constexpr std::uint64_t wanted = 24;
   constexpr int most_bits = event_rung::most_bits;
   const int bits = std::clamp(static_cast<int>(std::bit_width(what.count / wanted)), 1, most_bits);
   const int span_bits = static_cast<int>(std::bit_width(what.last - when.start));

@@ -110,27 +110,38 @@ class event_near {
   /// All entries of a chunk, in place of what there was.
   void sort(std::span<const event_entry> entries, std::uint64_t start) {
     std::array<std::uint64_t, chunk_entries> keys{};
-    std::uint32_t size = 0;
+    std::uint64_t greatest = 0;
+    size_ = 0;
     for (const event_entry& e : entries) {
-      keys[size] = key_of(e.time - start, e.name.level(), size);
-      ++size;
+      keys[size_] = key_of(e.time - start, e.name.level(), size_);
+      greatest = std::max(greatest, keys[size_++]);
     }
-    // Counts, for each key, those that go before it in the array. More comparisons than any sorting
-    // takes, but hardly a branch that the host could guess wrong: what is left of the last eight is
-    // 0, which is greater than nothing.
-    for (std::uint32_t i = 0; i != size; ++i) {
-      std::uint32_t greater = 0;
-      for (std::uint32_t j = 0; j < size; j += 8) {
-        for (std::uint32_t k = j; k != j + 8; ++k) greater += keys[k] > keys[i];
-      }
-      keys_[greater] = keys[i];
+    // Four of the short ones fit a register of any host.
+    if (greatest <= std::numeric_limits<std::int32_t>::max()) {
+      rank<std::int32_t>(keys);
+    } else {
+      rank<std::uint64_t>(keys);
     }
-    size_ = size;
   }
 
  private:
   static std::uint64_t key_of(std::uint64_t after, unsigned level, std::uint32_t place) {
     return after << order_bits | std::uint64_t{level} << place_bits | place;
+  }
+
+  // Puts each of the first size_ keys where as many greater ones go before it. Takes more
+  // comparisons than any sorting, but hardly a branch that the host could guess wrong: the other
+  // keys are 0, which is greater than nothing.
+  template <class Key>
+  void rank(const std::array<std::uint64_t, chunk_entries>& keys) {
+    std::array<Key, chunk_entries> compared;
+    std::ranges::transform(keys, compared.begin(),
+                           [](std::uint64_t k) { return static_cast<Key>(k); });
+    for (std::uint32_t i = 0; i != size_; ++i) {
+      Key greater = 0;
+      for (const Key key : compared) greater += static_cast<Key>(key > compared[i]);
+      keys_[static_cast<std::size_t>(greater)] = keys[i];
+    }
   }
 
   std::uint32_t size_ = 0;
