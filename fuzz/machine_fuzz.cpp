@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that describe a machine, of any bytes: the first byte says which kinds, zero bytes divide
-// them. What can be read and is small is laid out and taken over.
+// Files that describe a machine or its prices, of any bytes: the first byte says which kinds, zero
+// bytes divide them. What can be read and is small is laid out and taken over.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
+#include <memsim/workload/cost_file.hpp>
 #include <memsim/workload/machine.hpp>
 #include <memsim/workload/synthesis.hpp>
 
@@ -66,6 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text{reinterpret_cast<const char*>(data) + 1, size - 1};
   if (data[0] == 't') {
     try_machine_file(text);
+  } else if (data[0] == 'c') {
+    (void)usable(parse_costs(text, "costs.toml"));
   } else {
     try_captured(text);
   }
