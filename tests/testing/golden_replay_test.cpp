@@ -8,6 +8,8 @@
 #include <sstream>
 #include <vector>
 
+#include <memsim/workload/golden_reader.hpp>
+
 #include "catch.hpp"
 
 using namespace memsim;
@@ -236,6 +238,16 @@ std::string message_of(const std::string& text) {
 }
 
 }  // namespace
+
+TEST_CASE("the allocator's records are not looked for in another recording", "[golden]") {
+  std::istringstream input{replaced(small_recording, "page_alloc", "direct_map")};
+  const auto reader = golden_reader::open(input, "x.trace");
+  REQUIRE_FALSE(reader);
+  CHECK(reader.error().code() == errc::unsupported);
+  CHECK_THAT(reader.error().message(),
+             ContainsSubstring("x.trace:") &&
+                 ContainsSubstring("a recording of 'direct_map', not of the page allocator"));
+}
 
 TEST_CASE("a recording of the direct map is compared step by step", "[golden][direct_map]") {
   const auto same = replay_text(small_direct_map);
