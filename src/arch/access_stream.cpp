@@ -10,13 +10,15 @@
 namespace memsim {
 namespace {
 
+__extension__ using uint128 = unsigned __int128;
+
 constexpr std::uint64_t lines_per_frame = page_bytes / 64;
 
 // Spreads the ranks of objects over memory: neighbours in rank are not neighbours in memory. A
 // multiplication by a number that shares no factor with the bound is a permutation.
 std::uint64_t scattered(std::uint64_t rank, std::uint64_t bound) {
   constexpr std::uint64_t prime = 11'400'714'819'323'198'549ULL;
-  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(rank) * (prime % bound) % bound);
+  return static_cast<std::uint64_t>(uint128{rank} * (prime % bound) % bound);
 }
 
 }  // namespace

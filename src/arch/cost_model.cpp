@@ -34,13 +34,15 @@ cost_model& cost_model::set(std::string_view counter, picoseconds each, std::str
 const price& cost_model::of(std::string_view counter) const { return prices_[index_of(counter)]; }
 
 picoseconds cost_model::price_of(const work& done) const {
-  unsigned __int128 total = 0;  // 64 bits of count, 63 of price, and few counters
+  constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+  std::uint64_t total = 0;
   for (std::size_t i = 0; i < prices_.size(); ++i) {
     const auto each = static_cast<std::uint64_t>(prices_[i].each.count());
-    total += static_cast<unsigned __int128>(done.*work_statistics[i].member) * each;
-    if (total > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    std::uint64_t product = 0;
+    if (__builtin_mul_overflow(done.*work_statistics[i].member, each, &product) ||
+        __builtin_add_overflow(total, product, &total) || total > most) {
       throw_usage("the price of a ledger in model \"{}\" is above {} ps, the most that is counted",
-                  name_, std::numeric_limits<std::int64_t>::max());
+                  name_, most);
     }
   }
   return picoseconds{static_cast<std::int64_t>(total)};
