@@ -2,7 +2,9 @@
 // The direct map from and to plain data and text.
 #include <algorithm>
 
+#include <memsim/alloc/page_allocator.hpp>
 #include <memsim/arch/direct_map.hpp>
+#include <memsim/frames/memory_map.hpp>
 
 namespace memsim {
 namespace {
@@ -39,6 +41,10 @@ direct_map::direct_map(std::span<const mapped_run> layout, page_allocator& memor
       throw_usage("run {} of a direct map is not of whole pages of {}", run, run.how.size);
     }
     if (run.first < last) throw_usage("run {} of a direct map begins before frame {}", run, last);
+    if (run.first > max_frame_end || run.count > max_frame_end - run.first) {
+      throw_usage("run {} of a direct map goes beyond frame {}, the last that there can be", run,
+                  max_frame_end - 1);
+    }
     if (run.how.size > config.largest) {
       throw_usage("run {} of a direct map: the largest pages are of {}", run, config.largest);
     }
@@ -149,27 +155,46 @@ std::expected<direct_map, error> direct_map::restore(const direct_map_state& sta
                                                      const direct_map_config& config) {
   try {
     direct_map map{state.runs, memory, tlbs, config};
-    for (const auto& [first, size, table] : state.tables) {
-      const auto refuse = [&, first = first, size = size] {
-        return fail(errc::inconsistent, "the direct map has no table of a {} mapping at frame {}",
-                    size, first);
-      };
-      if (size == page_size::k4 || first.value() % frames_of(size) != 0 || first >= map.end()) {
-        return refuse();
-      }
-      auto* e = &map.gigabytes_[first.value() / g1_frames];
-      if (e->is == entry::kind::table && size == page_size::m2) {
-        e = &map.m2_entry(first.value() / m2_frames);
-      }
-      if (e->is != entry::kind::table || e->frame != none) return refuse();
-      e->frame = static_cast<std::uint32_t>(table.value());
-      ++map.page_tables_;
+    for (const auto& table : state.tables) {
+      if (auto adopted = map.adopt(table); !adopted) return std::unexpected{adopted.error()};
+    }
+    auto frames = state.tables;
+    std::ranges::sort(frames, {}, &page_table_frame::table);
+    const auto twice = std::ranges::adjacent_find(frames, {}, &page_table_frame::table);
+    if (twice != frames.end()) {
+      return fail(errc::inconsistent, "frame {} is two page tables of the direct map",
+                  twice->table);
     }
     map.counts_ = state.counts;
     return map;
   } catch (const usage_error& e) {
     return fail(errc::inconsistent, "{}", e.what());
   }
+}
+
+// Notes the frame of a table that the runs make necessary.
+std::expected<void, error> direct_map::adopt(const page_table_frame& table) {
+  const auto refuse = [&table] {
+    return fail(errc::inconsistent, "the direct map has no table of a {} mapping at frame {}",
+                table.split, table.first);
+  };
+  const auto size = frames_of(table.split);
+  if (table.split == page_size::k4 || table.first.value() % size != 0 || table.first >= end()) {
+    return refuse();
+  }
+  auto* e = &gigabytes_[table.first.value() / g1_frames];
+  if (e->is == entry::kind::table && table.split == page_size::m2) {
+    e = &m2_entry(table.first.value() / m2_frames);
+  }
+  if (e->is != entry::kind::table || e->frame != none) return refuse();
+  const auto& frames = memory_->frames();
+  if (table.table >= frames.end() || !frames.mark_at(table.table).is_allocated(0)) {
+    return fail(errc::inconsistent,
+                "frame {} is a page table of the direct map, but not a page in use", table.table);
+  }
+  e->frame = static_cast<std::uint32_t>(table.table.value());
+  ++page_tables_;
+  return {};
 }
 
 digest direct_map::state_digest() const {

@@ -275,6 +275,17 @@ SCENARIO("a direct map is plain data and comes back from it", "[arch][direct_map
     auto misaligned = state;
     misaligned.runs.front().how.size = page_size::g1;
     CHECK_THAT(message(misaligned), ContainsSubstring("whole pages"));
+    auto free = state;
+    free.tables[1].table = pfn{700'000};
+    CHECK_THAT(message(free), ContainsSubstring("frame 700000 is a page table"));
+    free.tables[1].table = pfn{1ULL << 40};
+    CHECK_THAT(message(free), ContainsSubstring("frame 1099511627776 is a page table"));
+    auto shared = state;
+    shared.tables[1].table = state.tables[0].table;
+    CHECK_THAT(message(shared), ContainsSubstring("is two page tables"));
+    auto huge = state;
+    huge.runs.push_back({pfn{1ULL << 40}, frames_of(page_size::g1), {page_size::g1, {}}});
+    CHECK_THAT(message(huge), ContainsSubstring("beyond frame 4293918719"));
   }
 }
 

@@ -132,7 +132,7 @@ class direct_map {
              const direct_map_config& config = {});
 
   /// Takes up from a state.
-  /// \return errc::inconsistent if its tables are not those of its runs
+  /// \return errc::inconsistent if its tables are not those of its runs, or their frames not in use
   [[nodiscard]] static std::expected<direct_map, error> restore(const direct_map_state& state,
                                                                 page_allocator& memory,
                                                                 tlb_flusher& tlbs,
@@ -217,6 +217,7 @@ class direct_map {
   struct walk;
 
   void lay_out(const mapped_run& run);
+  [[nodiscard]] std::expected<void, error> adopt(const page_table_frame& table);
   std::uint32_t new_m2_table();
   k4_table& k4_entries(entry& table);
   entry& m2_entry_to_lay_out(std::uint64_t block);
