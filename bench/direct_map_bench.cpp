@@ -9,7 +9,7 @@
 /// | toggle_page    | a page that is mapped small leaves the map and comes back               |
 /// | toggle_block   | a pageblock, mapped by one 2 MiB entry, leaves and comes back           |
 /// | hole_and_merge | a page leaves and comes back, and its 2 MiB and 1 GiB merge again       |
-/// | size_at        | which page size maps a random frame of a map full of holes              |
+/// | at             | how a random frame of a map full of holes is mapped                     |
 
 #include <cstdint>
 #include <optional>
@@ -116,12 +116,12 @@ void hole_and_merge(benchmark::State& state, bytes size) {
   toggle(state, m, places, 1);
 }
 
-void size_at(benchmark::State& state, bytes size) {
+void at(benchmark::State& state, bytes size) {
   mapped_machine m{size};
   for (int i = 0; i < 10'000; ++i) {
     m.must(m.map.change(m.ctx, m.random_frame(), 1, make_invalid));
   }
-  for (auto _ : state) benchmark::DoNotOptimize(m.map.size_at(m.random_frame()));
+  for (auto _ : state) benchmark::DoNotOptimize(m.map.at(m.random_frame()));
 }
 
 }  // namespace
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, run] :
        {named{"first_hole", first_hole}, named{"toggle_page", toggle_page},
         named{"toggle_block", toggle_block}, named{"hole_and_merge", hole_and_merge},
-        named{"size_at", size_at}}) {
+        named{"at", at}}) {
     for (const bytes size : {16_GiB, 1024_GiB}) {
       const auto title = fmt::format("memsim/{}/{}GiB", name, size.value() >> 30);
       benchmark::RegisterBenchmark(title.c_str(),

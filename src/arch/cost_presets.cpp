@@ -37,6 +37,10 @@ cost_model make_default_costs() {
       .set(
           "tlb_full_flushes", nanoseconds{150},
           "modelling assumption: a write of CR4 twice; refilling is paid by the misses that follow")
+      .set("remote_page_flushes", nanoseconds{0},
+           "modelling assumption: others flush while this CPU flushes and waits, which is paid for "
+           "by flush_rounds and ipis; the time that they lose is nobody's")
+      .set("remote_full_flushes", nanoseconds{0}, "modelling assumption: likewise")
       .set("flush_rounds", nanoseconds{2000},
            "modelling assumption: an interrupt to another CPU and back, 2 us")
       .set("ipis", nanoseconds{200}, "modelling assumption: 0.2 us for each CPU more")

@@ -302,13 +302,6 @@ std::optional<mapping> direct_map::at(pfn frame) const {
   return mapping{page_size::k4, mapping_flags{static_cast<std::uint8_t>(k4 & ~is_there)}};
 }
 
-page_size direct_map::size_at(pfn frame) const {
-  const auto& g1 = gigabytes_[frame.value() / g1_frames];
-  if (g1.is == entry::kind::page) return page_size::g1;
-  const auto& m2 = m2_entry(frame.value() / m2_frames);
-  return m2.is == entry::kind::page ? page_size::m2 : page_size::k4;
-}
-
 pfn direct_map::end() const { return pfn{gigabytes_.size() * g1_frames}; }
 
 void direct_map::check_mapped(pfn first, frame_count count) const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/arch/kernel_tlbs.hpp>
 
+#include <memsim/core/error.hpp>
+
 namespace memsim {
 
 void kernel_tlbs::flush_all(context& ctx) { tlbs_->shoot_down(ctx, tlb_flush::everything()); }
@@ -8,6 +10,11 @@ void kernel_tlbs::flush_all(context& ctx) { tlbs_->shoot_down(ctx, tlb_flush::ev
 void kernel_tlbs::flush_range(context& ctx, pfn first, frame_count count) {
   const range_flush_rule kernel{.ceiling = ceiling_, .beyond = full_flush::everything};
   tlbs_->shoot_down(ctx, tlb_flush::range(asid{}, first_page + first.value(), count, kernel));
+}
+
+void kernel_tlbs::refuse(cpu_id cpu, pfn frame, bool in_map) {
+  throw_usage("access of CPU {} to frame {}: it is {} the direct map", cpu, frame,
+              in_map ? "absent from" : "not in");
 }
 
 work translation_work(const tlb_counts& counts) {

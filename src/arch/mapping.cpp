@@ -4,7 +4,13 @@
 #include <array>
 #include <utility>
 
+#include <memsim/core/error.hpp>
+
 namespace memsim {
+
+void mapping_flags::detail_refuse(std::uint8_t bits) {
+  throw_usage("mapping flags {:#x}: allowed are 0 to {:#x}", bits, all_bits);
+}
 
 std::string to_text(mapping_flags flags) {
   static constexpr std::array names{std::pair{mapping_flag::present, "present"},

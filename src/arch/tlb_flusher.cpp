@@ -11,15 +11,20 @@ counting_flusher::counting_flusher(unsigned cpus, frame_count ceiling)
 }
 
 void counting_flusher::flush_all(context& ctx) {
-  if (cpus_ > 1) ++ctx.done.flush_rounds;
-  ctx.done.tlb_full_flushes += cpus_;
-  ctx.done.ipis += cpus_ - 1;
+  interrupt_others(ctx);
+  ++ctx.done.tlb_full_flushes;
+  ctx.done.remote_full_flushes += cpus_ - 1;
 }
 
 void counting_flusher::flush_range(context& ctx, pfn, frame_count count) {
   if (count > ceiling_) return flush_all(ctx);
+  interrupt_others(ctx);
+  ctx.done.tlb_page_flushes += count;
+  ctx.done.remote_page_flushes += count * (cpus_ - 1);
+}
+
+void counting_flusher::interrupt_others(context& ctx) const {
   if (cpus_ > 1) ++ctx.done.flush_rounds;
-  ctx.done.tlb_page_flushes += count * cpus_;
   ctx.done.ipis += cpus_ - 1;
 }
 

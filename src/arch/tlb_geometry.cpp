@@ -65,6 +65,7 @@ void validate(const tlb_config& config) {
   validate_table("walk_caches.pml5e", caches.pml5e, 0);
 
   if (config.nested) {
+    validate(config.nested->host_page, "nested.host_page");
     validate_table_levels("nested.host_table_levels", config.nested->host_table_levels);
     validate_table("nested.nested_tlb", config.nested->nested_tlb, 0);
   }

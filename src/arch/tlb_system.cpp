@@ -46,14 +46,18 @@ void tlb_system::shoot_down(context& ctx, const tlb_flush& what, std::span<const
 }
 
 void tlb_system::flush_on(context& ctx, const tlb_flush& what, std::size_t target) {
-  if (target != ctx.cpu.value()) {
-    ++shootdowns_[ctx.cpu.value()].ipis_sent;
-    ++shootdowns_[target].ipis_received;
-    ++ctx.done.ipis;
-  }
   tlbs_[target].flush(what);
-  ctx.done.tlb_page_flushes += what.pages;
-  ctx.done.tlb_full_flushes += what.pages == 0 ? 1 : 0;
+  const std::uint64_t full = what.pages == 0 ? 1 : 0;
+  if (target == ctx.cpu.value()) {
+    ctx.done.tlb_page_flushes += what.pages;
+    ctx.done.tlb_full_flushes += full;
+    return;
+  }
+  ++shootdowns_[ctx.cpu.value()].ipis_sent;
+  ++shootdowns_[target].ipis_received;
+  ++ctx.done.ipis;
+  ctx.done.remote_page_flushes += what.pages;
+  ctx.done.remote_full_flushes += full;
 }
 
 tlb_counts tlb_system::counts() const {

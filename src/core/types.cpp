@@ -20,6 +20,12 @@ std::string to_text(page_size size) {
   return names[static_cast<unsigned>(size)];
 }
 
+void validate(page_size size, std::string_view field) {
+  if (size <= page_size::g1) return;
+  throw_usage("{} {}: allowed are the page sizes 4K, 2M and 1G", field,
+              static_cast<unsigned>(size));
+}
+
 std::string to_text(bytes size) {
   struct unit {
     std::uint64_t factor;

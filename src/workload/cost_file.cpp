@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "workload/read_file.hpp"
+#include "core/read_file.hpp"
 #include "workload/toml_reader.hpp"
 
 namespace memsim {

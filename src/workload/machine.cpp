@@ -6,7 +6,7 @@
 
 #include <memsim/workload/synthesis.hpp>
 
-#include "workload/read_file.hpp"
+#include "core/read_file.hpp"
 
 namespace memsim {
 namespace {

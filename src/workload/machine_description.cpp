@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <system_error>
 
-#include "workload/read_file.hpp"
+#include "core/read_file.hpp"
 
 namespace memsim {
 namespace {

@@ -2,6 +2,7 @@
 #include <memsim/arch/kernel_tlbs.hpp>
 
 #include <memsim/alloc/page_allocator.hpp>
+#include <memsim/arch/cost_model.hpp>
 #include <memsim/arch/tlb_presets.hpp>
 #include <memsim/core/random.hpp>
 
@@ -43,7 +44,8 @@ SCENARIO("the direct map is translated by its own page sizes", "[arch][kernel_tl
       CHECK(m.tlbs.shootdowns().ipis_sent == 2 * 3);
       CHECK(m.tlbs.shootdowns(cpu_id{1}).ipis_received == 0);
       CHECK(m.ctx.done.ipis == 2 * 3);
-      CHECK(m.ctx.done.tlb_full_flushes == 2 * 4);
+      CHECK(m.ctx.done.tlb_full_flushes == 2);
+      CHECK(m.ctx.done.remote_full_flushes == 2 * 3);
       CHECK(m.access(0, frame + 1000).hit_level == 0);
       CHECK(m.access(0, frame + 1000).size == page_size::m2);
       CHECK(m.access(0, frame + 1).size == page_size::k4);
@@ -58,6 +60,13 @@ SCENARIO("what was not flushed is served as it was", "[arch][kernel_tlbs]") {
   REQUIRE(m.map.change(m.ctx, frame, 1, make_invalid));
   CHECK(m.access(0, frame).hit_level == 1);
   m.map.flush(m.ctx, frame, 1);
+  const auto walks = m.tlbs.counts().walks;
+  CHECK_THROWS_WITH(
+      m.access(0, frame),
+      ContainsSubstring("access of CPU 0 to frame 300000: it is absent from the direct map"));
+  CHECK_THROWS_WITH(m.access(0, pfn{790'000}), ContainsSubstring("not in the direct map"));
+  CHECK(m.tlbs.counts().walks == walks);
+  REQUIRE(m.map.change(m.ctx, frame, 1, make_default));
   CHECK(m.access(0, frame).hit_level == 0);
 }
 
@@ -76,6 +85,18 @@ SCENARIO("ranges are flushed as a counting flusher counts them", "[arch][kernel_
   m.kernel.flush_all(done);
   counting.flush_all(counted);
   CHECK(done.done == counted.done);
+}
+
+SCENARIO("CPUs flush at the same time, so that many take hardly longer than one",
+         "[arch][kernel_tlbs]") {
+  using namespace std::chrono_literals;
+  counting_flusher machine{64};
+  context page_by_page;
+  machine.flush_range(page_by_page, frame, 33);
+  CHECK(default_costs().price_of(page_by_page.done) == 2us + 63 * 200ns + 33 * 100ns);
+  context whole;
+  machine.flush_range(whole, frame, 34);
+  CHECK(default_costs().price_of(whole.done) == 2us + 63 * 200ns + 150ns);
 }
 
 SCENARIO("translations become work that has a price", "[arch][kernel_tlbs]") {

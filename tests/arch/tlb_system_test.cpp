@@ -33,7 +33,8 @@ SCENARIO("a shootdown interrupts every CPU but the one that acts", "[arch][tlb]"
     CHECK(tlbs.shootdowns(cpu_id{i}) == (i == 2 ? shootdown_counts{.shootdowns = 1, .ipis_sent = 3}
                                                 : shootdown_counts{.ipis_received = 1}));
   }
-  CHECK(ctx.done == work{.tlb_page_flushes = 4, .flush_rounds = 1, .ipis = 3});
+  CHECK(ctx.done ==
+        work{.tlb_page_flushes = 1, .remote_page_flushes = 3, .flush_rounds = 1, .ipis = 3});
   CHECK(tlbs.shootdowns() == shootdown_counts{.shootdowns = 1, .ipis_sent = 3, .ipis_received = 3});
   CHECK(tlbs.counts().flushes.page_flushes == 4);
   CHECK(tlbs.counts().levels[0].flushed_4k == 4);
@@ -43,11 +44,13 @@ SCENARIO("a long range is a full flush on every CPU", "[arch][tlb]") {
   auto tlbs = warm_machine(3);
   context ctx{};
   tlbs.shoot_down(ctx, tlb_flush::range(space, vpn{0}, 33));
-  CHECK(ctx.done.tlb_page_flushes == 99);
+  CHECK(ctx.done.tlb_page_flushes == 33);
+  CHECK(ctx.done.remote_page_flushes == 66);
   CHECK(tlbs.counts().levels[1].flushed_4k == 0);
   tlbs.shoot_down(ctx, tlb_flush::range(space, vpn{0}, 34));
-  CHECK(ctx.done.tlb_page_flushes == 99);
-  CHECK(ctx.done.tlb_full_flushes == 3);
+  CHECK(ctx.done.remote_page_flushes == 66);
+  CHECK(ctx.done.tlb_full_flushes == 1);
+  CHECK(ctx.done.remote_full_flushes == 2);
   CHECK(ctx.done.ipis == 4);
   CHECK(tlbs.counts().levels[1].flushed_4k == 3);
 }
@@ -60,7 +63,8 @@ SCENARIO("CPUs that are not named keep their entries", "[arch][tlb]") {
     CHECK_FALSE(tlbs.cpu(cpu_id{0}).holds(space, vpn{42}));
     CHECK(tlbs.cpu(cpu_id{1}).holds(space, vpn{42}));
     CHECK_FALSE(tlbs.cpu(cpu_id{3}).holds(space, vpn{42}));
-    CHECK(ctx.done == work{.tlb_full_flushes = 2, .flush_rounds = 1, .ipis = 1});
+    CHECK(ctx.done ==
+          work{.tlb_full_flushes = 1, .remote_full_flushes = 1, .flush_rounds = 1, .ipis = 1});
   }
   WHEN("it is not") {
     tlbs.shoot_down(ctx, tlb_flush::everything(), std::array{cpu_id{1}});

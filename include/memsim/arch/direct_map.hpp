@@ -178,9 +178,6 @@ class direct_map {
 
   /// How a frame is mapped; none if it is not.
   [[nodiscard]] std::optional<mapping> at(pfn frame) const;
-  /// By pages of which size a mapped frame is mapped, without a look at any table of 4 KiB entries:
-  /// two words, whatever the size.
-  [[nodiscard]] page_size size_at(pfn frame) const;
   /// One past the last frame that may be mapped.
   [[nodiscard]] pfn end() const;
 

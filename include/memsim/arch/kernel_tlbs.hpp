@@ -33,17 +33,23 @@ class kernel_tlbs final : public tlb_flusher {
   void flush_all(context& ctx) override;
   void flush_range(context& ctx, pfn first, frame_count count) override;
 
-  /// One access of a CPU to a frame, which must be mapped. What it took is counted by the TLB.
+  /// One access of a CPU to a frame. What it took is counted by the TLB.
   ///
-  /// The map is asked only on a miss, and then for the page size alone; so what a flush has not
-  /// dropped is served however the map has changed, as hardware does.
+  /// The map is asked only on a miss; so what a flush has not dropped is served however the map has
+  /// changed, as hardware does.
+  ///
+  /// \throws usage_error if a walk finds the frame not mapped, or not present
   translation access(cpu_id cpu, const direct_map& map, pfn frame) {
     return tlbs_->cpu(cpu).translate(asid{}, first_page + frame.value(), [&](asid, vpn) {
-      return page_mapping{map.size_at(frame), mapping_scope::global};
+      const auto found = map.at(frame);
+      if (!found || !found->flags.has(mapping_flag::present)) refuse(cpu, frame, found.has_value());
+      return page_mapping{found->size, mapping_scope::global};
     });
   }
 
  private:
+  [[noreturn]] static void refuse(cpu_id cpu, pfn frame, bool in_map);
+
   tlb_system* tlbs_;
   frame_count ceiling_;
 };

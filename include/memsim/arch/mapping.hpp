@@ -24,7 +24,10 @@ class mapping_flags {
  public:
   constexpr mapping_flags() = default;
   constexpr mapping_flags(mapping_flag flag) : bits_{static_cast<std::uint8_t>(flag)} {}
-  constexpr explicit mapping_flags(std::uint8_t bits) : bits_{bits} {}
+  /// \throws usage_error if a bit is none of the flags
+  constexpr explicit mapping_flags(std::uint8_t bits) : bits_{bits} {
+    if (bits > all_bits) detail_refuse(bits);
+  }
 
   [[nodiscard]] constexpr std::uint8_t bits() const { return bits_; }
   [[nodiscard]] constexpr bool has(mapping_flag flag) const {
@@ -40,6 +43,9 @@ class mapping_flags {
   friend constexpr bool operator==(mapping_flags, mapping_flags) = default;
 
  private:
+  static constexpr std::uint8_t all_bits = 0xf;
+  [[noreturn]] static void detail_refuse(std::uint8_t bits);
+
   std::uint8_t bits_ = 0;
 };
 

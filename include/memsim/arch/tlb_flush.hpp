@@ -18,10 +18,14 @@ enum class full_flush : unsigned char {
   everything,      ///< all entries, global ones and those of the hypervisor too
 };
 
+/// Pages above which a range is not worth flushing one by one. Linux:
+/// tlb_single_page_flush_ceiling.
+inline constexpr frame_count default_flush_ceiling = 33;
+
 /// When a range is no longer flushed page by page.
 struct range_flush_rule {
-  /// The most single flushes; above, one full flush. Linux: tlb_single_page_flush_ceiling, 33.
-  std::uint64_t ceiling = 33;
+  /// The most single flushes; above, one full flush.
+  std::uint64_t ceiling = default_flush_ceiling;
   /// The step from one single flush to the next: the size at which the range is mapped, or less.
   page_size stride = page_size::k4;
   /// Linux: everything for the kernel's own ranges, the address space for a process's.

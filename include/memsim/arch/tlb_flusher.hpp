@@ -4,6 +4,7 @@
 /// \file
 /// Flushing the kernel's translations from the TLBs of all CPUs.
 
+#include <memsim/arch/tlb_flush.hpp>
 #include <memsim/core/context.hpp>
 #include <memsim/core/types.hpp>
 
@@ -22,9 +23,6 @@ class tlb_flusher {
   virtual void flush_range(context& ctx, pfn first, frame_count count) = 0;
 };
 
-/// Pages above which a range is not worth flushing one by one (tlb_single_page_flush_ceiling).
-inline constexpr frame_count default_flush_ceiling = 33;
-
 /// Counts the flushes that a machine would do, and keeps no translations.
 ///
 /// Source: Linux flushes a range of more pages than the ceiling whole, and else page by page, on
@@ -40,6 +38,8 @@ class counting_flusher final : public tlb_flusher {
   void flush_range(context& ctx, pfn first, frame_count count) override;
 
  private:
+  void interrupt_others(context& ctx) const;
+
   unsigned cpus_;
   frame_count ceiling_;
 };

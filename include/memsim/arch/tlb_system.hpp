@@ -46,7 +46,7 @@ inline constexpr std::array shootdown_statistics{
 ///     tlb_system tlbs{{.geometry = presets::skylake_sp_tlb()}, 8};
 ///     context ctx{.cpu = cpu_id{2}};
 ///     tlbs.cpu(ctx.cpu).translate(...);
-///     tlbs.shoot_down(ctx, tlb_flush::everything());    // 7 interrupts, 8 full flushes
+///     tlbs.shoot_down(ctx, tlb_flush::everything());    // 7 interrupts, 1 + 7 full flushes
 ///
 /// A value: copying it forks all of them.
 class tlb_system {
@@ -63,7 +63,7 @@ class tlb_system {
 
   /// Flushes on every CPU. Each but the one that acts is sent an interrupt.
   ///
-  /// \param ctx     who acts; interrupts and flushes, those of all CPUs, are added to its ledger
+  /// \param ctx     who acts; interrupts and flushes are added to its ledger, other CPUs' as remote
   /// \throws        usage_error if it acts on a CPU that is not there
   void shoot_down(context& ctx, const tlb_flush& what);
   /// Likewise on the CPUs named alone: those on which the address space has run, as a rule.

@@ -34,7 +34,7 @@ struct statistic {
 
 /// A counter with its value.
 struct statistic_value {
-  std::string_view name;
+  std::string name;
   std::string_view unit;
   std::string_view description;
   std::uint64_t value = 0;
@@ -46,12 +46,17 @@ struct statistic_value {
 [[nodiscard]] std::string to_text(const statistic_value&);
 
 /// The values of all counters, in the order of the table.
+///
+/// \param prefix  before each name, where there is more than one of such a struct
 template <class Counts, std::size_t N>
-[[nodiscard]] std::vector<statistic_value> values_of(
-    const Counts& counts, const std::array<statistic<Counts>, N>& table) {
+[[nodiscard]] std::vector<statistic_value> values_of(const Counts& counts,
+                                                     const std::array<statistic<Counts>, N>& table,
+                                                     std::string_view prefix = {}) {
   std::vector<statistic_value> values;
   values.reserve(N);
-  for (const auto& s : table) values.push_back({s.name, s.unit, s.description, counts.*s.member});
+  for (const auto& s : table) {
+    values.push_back({std::string{prefix}.append(s.name), s.unit, s.description, counts.*s.member});
+  }
   return values;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include <memsim/core/format.hpp>
 
@@ -99,6 +100,9 @@ inline constexpr frame_count page_table_entries = 1 << page_table_order;
 [[nodiscard]] constexpr order order_of(page_size size) {
   return order{page_table_order * static_cast<unsigned>(size)};
 }
+/// \throws usage_error if it is none of the three, and names the field that it was given for
+void validate(page_size size, std::string_view field);
+
 /// Frames that a page of the size holds: 1, 512 or 262144.
 [[nodiscard]] constexpr frame_count frames_of(page_size size) { return order_of(size).frames(); }
 

@@ -32,6 +32,8 @@ struct work {
   std::uint64_t mappings_collapsed = 0;
   std::uint64_t tlb_page_flushes = 0;
   std::uint64_t tlb_full_flushes = 0;
+  std::uint64_t remote_page_flushes = 0;
+  std::uint64_t remote_full_flushes = 0;
   std::uint64_t flush_rounds = 0;
   std::uint64_t ipis = 0;
   std::uint64_t tlb_lower_hits = 0;
@@ -75,10 +77,16 @@ inline constexpr std::array work_statistics{
                     "tables of 512 equal mappings replaced by one of the next larger size",
                     &work::mappings_collapsed},
     statistic<work>{"tlb_page_flushes", "flushes",
-                    "flushes of one page from the TLBs of one CPU, as by INVLPG",
+                    "flushes of one page from the CPU's own TLBs, as by INVLPG",
                     &work::tlb_page_flushes},
-    statistic<work>{"tlb_full_flushes", "flushes", "flushes of all entries of one CPU's TLBs",
+    statistic<work>{"tlb_full_flushes", "flushes", "flushes of all entries of the CPU's own TLBs",
                     &work::tlb_full_flushes},
+    statistic<work>{"remote_page_flushes", "flushes",
+                    "flushes of one page that this CPU made others do, each counted",
+                    &work::remote_page_flushes},
+    statistic<work>{"remote_full_flushes", "flushes",
+                    "flushes of all entries that this CPU made others do, each counted",
+                    &work::remote_full_flushes},
     statistic<work>{"flush_rounds", "events", "times other CPUs were told to flush and waited for",
                     &work::flush_rounds},
     statistic<work>{"ipis", "interrupts", "interrupts sent to other CPUs", &work::ipis},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "workload/read_file.hpp"
+#include "core/read_file.hpp"
 
 #include <cerrno>
 #include <fstream>
@@ -8,8 +8,8 @@
 namespace memsim::detail {
 
 // Files of /proc say that they are empty, so the size is known only when they have been read.
-std::expected<std::string, error> read_file(const std::filesystem::path& path) {
-  constexpr std::size_t most_bytes = 16 << 20;
+std::expected<std::string, error> read_file(const std::filesystem::path& path,
+                                            std::size_t most_bytes) {
   errno = 0;
   std::ifstream file{path, std::ios::binary};
   if (!file) {
