@@ -33,6 +33,7 @@
 #include <memsim/arch/cpu_presets.hpp>
 #include <memsim/arch/direct_map.hpp>
 #include <memsim/arch/kernel_tlbs.hpp>
+#include <memsim/arch/tlb_flusher.hpp>
 #include <memsim/arch/tlb_geometry.hpp>
 #include <memsim/arch/tlb_system.hpp>
 #include <memsim/core/context.hpp>
@@ -57,9 +58,10 @@ struct machine_config {
   tuning settings{};
   frame_count movable_zone = 0;               ///< frames at the top that become ZONE_MOVABLE
   std::vector<cma_area> cma_areas{};          ///< pageblock-aligned, disjoint, each within one zone
-  page_size largest_mapping = page_size::g1;  ///< of the direct map; no larger than the CPU's
-  const merge_policy* merging = nullptr;      ///< must outlive the machine; nullptr: nothing merges
-  std::uint64_t seed = 1;                     ///< of every random stream
+  page_size largest_mapping = page_size::g1;  ///< of the direct map, if the CPU has such pages
+  frame_count flush_ceiling = default_flush_ceiling;  ///< pages; a longer range is flushed whole
+  const merge_policy* merging = nullptr;  ///< must outlive the machine; nullptr: nothing merges
+  std::uint64_t seed = 1;                 ///< of every random stream
 };
 
 /// The part of a configuration that the page allocator is made of.
@@ -68,8 +70,8 @@ struct machine_config {
 /// CPUs with their TLBs, memory, the page allocator, the direct map, and a clock.
 ///
 /// A copy is a fork: everything is as it was, and the two go on independently. What was scheduled
-/// on the simulator stays with the original: the copy's has its time and nothing to do. Observers
-/// and gates of the page allocator are not copied either.
+/// on the simulator stays with the original: the copy's has its time and nothing to do, and nobody
+/// has waited for its CPUs. Observers and gates of the page allocator are not copied either.
 class machine {
  public:
   /// Boots.
@@ -102,13 +104,19 @@ class machine {
   [[nodiscard]] resource& cpu_time(unsigned number);
   /// `co_await m.charge(2);` waits for as long as it takes what CPU 2 did since it was last
   /// charged.
-  /// \throws usage_error if there is no such CPU
-  [[nodiscard]] auto charge(unsigned number) { return delay(take_charge(number)); }
+  /// \throws usage_error if there is no such CPU, or no task has its cpu_time()
+  [[nodiscard]] auto charge(unsigned number) {
+    require_turn(number);
+    return delay(take_charge(number));
+  }
   /// The same as a duration, for who counts time by himself.
+  /// \throws usage_error if there is no such CPU
   [[nodiscard]] sim_duration take_charge(unsigned number);
 
-  /// One access of a CPU to a frame through the direct map.
-  /// \throws usage_error if the frame is not mapped, or not present, or there is no such CPU
+  /// One access of a CPU to a frame through the direct map. What its TLB still has is served,
+  /// whatever has become of the mapping.
+  /// \throws usage_error if a walk finds the frame not mapped, or not present; or there is no such
+  ///         CPU
   translation access(unsigned cpu, pfn frame);
 
   /// What a CPU has done, its translations included; without a number, what all have.
@@ -117,15 +125,17 @@ class machine {
   [[nodiscard]] work done() const;
   [[nodiscard]] const cost_model& costs() const;
 
-  /// Every counter of every part.
+  /// Every counter of every part, each under a name of its own: the allocator's, the direct map's
+  /// as in /proc/meminfo and /proc/vmstat, those of the ledgers and TLBs summed over all CPUs, and
+  /// how long tasks waited for a CPU. Only the ledgers' are kept in files.
   [[nodiscard]] std::vector<statistic_value> statistics() const;
-  /// A digest of memory, the direct map, the ledgers and the time: of all that save() keeps.
+  /// A digest of all that bears on what happens next: memory, the direct map, TLBs, ledgers, time.
   [[nodiscard]] digest state_digest() const;
 
   /// Writes the whole state, with a version and a checksum.
   ///
-  /// TLBs are not in it: they come back empty, as after a resume. Nor is what is scheduled, nor are
-  /// observers and gates.
+  /// TLBs are not in it: they come back empty, as after a resume, so that the digest is the same
+  /// only if they were. Nor is what is scheduled, nor are observers and gates.
   /// \return errc::io if the file cannot be written
   [[nodiscard]] std::expected<void, error> save(const std::filesystem::path& path) const;
   void save(std::ostream& output) const;
@@ -144,6 +154,10 @@ class machine {
  private:
   struct parts;
   explicit machine(std::unique_ptr<parts> made);
+  [[nodiscard]] static std::expected<machine, error> read(std::string_view text,
+                                                          std::string_view name,
+                                                          const merge_policy* merging);
+  void require_turn(unsigned cpu) const;
 
   std::unique_ptr<parts> parts_;
 };

@@ -3,18 +3,52 @@
 
 #include <algorithm>
 
+#include "machine/consistency.hpp"
 #include "machine/parts.hpp"
 
 namespace memsim {
 namespace {
 
+// What its parts do not look at.
+const machine_config& checked(const machine_config& config) {
+  validate(config.largest_mapping, "largest_mapping");
+  validate(config.cpu.largest_page, "cpu.largest_page");
+  return config;
+}
+
 tlb_config tlb_config_of(const machine_config& config) {
   return {.geometry = config.cpu.tlb, .nested = config.nested, .seed = config.seed};
+}
+
+// Named as in /proc/meminfo, where there is such a line.
+std::vector<statistic_value> direct_map_sizes(const direct_map& map) {
+  const auto kib = [](std::uint64_t mappings, page_size size) {
+    return mappings * frames_of(size) * (page_bytes / 1024);
+  };
+  const auto mapped = map.mapped();
+  return {{"DirectMap4k", "kB", "memory mapped by 4 KiB pages", kib(mapped.k4, page_size::k4)},
+          {"DirectMap2M", "kB", "memory mapped by 2 MiB pages", kib(mapped.m2, page_size::m2)},
+          {"DirectMap1G", "kB", "memory mapped by 1 GiB pages", kib(mapped.g1, page_size::g1)},
+          {"direct_map_page_tables", "pages", "frames that splits have taken for page tables",
+           map.page_tables()}};
 }
 
 direct_map_config map_config_of(const machine_config& config) {
   return {.largest = std::min(config.largest_mapping, config.cpu.largest_page),
           .merging = config.merging};
+}
+
+resource_counts sum_of(const std::deque<resource>& resources) {
+  resource_counts sum;
+  for (const auto& r : resources) {
+    const auto& c = r.counts();
+    sum.acquisitions += c.acquisitions;
+    sum.contended += c.contended;
+    sum.total_wait_ns += c.total_wait_ns;
+    sum.max_wait_ns = std::max(sum.max_wait_ns, c.max_wait_ns);
+    sum.max_queue = std::max(sum.max_queue, c.max_queue);
+  }
+  return sum;
 }
 
 std::vector<context> contexts(unsigned cpus) {
@@ -39,10 +73,10 @@ page_allocator_config allocator_config(const machine_config& config) {
 }
 
 machine::parts::parts(const machine_config& how)
-    : config{how},
+    : config{checked(how)},
       memory{allocator_config(how)},
       tlbs{tlb_config_of(how), how.cpus},
-      kernel{tlbs},
+      kernel{tlbs, how.flush_ceiling},
       map{boot_layout(how.memory, map_config_of(how).largest), memory, kernel, map_config_of(how)},
       cpus{contexts(how.cpus)},
       meters(how.cpus, cost_meter{how.cpu.costs}) {
@@ -53,7 +87,7 @@ machine::parts::parts(const parts& other)
     : config{other.config},
       memory{other.memory},
       tlbs{other.tlbs},
-      kernel{tlbs},
+      kernel{tlbs, other.config.flush_ceiling},
       map{other.map, memory, kernel},
       cpus{other.cpus},
       meters{other.meters} {
@@ -64,10 +98,10 @@ machine::parts::parts(const parts& other)
 // An empty map takes the state's place at once; restore() has found it good.
 machine::parts::parts(const machine_config& how, page_allocator&& from,
                       const direct_map_state& mapped)
-    : config{how},
+    : config{checked(how)},
       memory{std::move(from)},
       tlbs{tlb_config_of(how), how.cpus},
-      kernel{tlbs},
+      kernel{tlbs, how.flush_ceiling},
       map{direct_map::restore(mapped, memory, kernel, map_config_of(how)).value()},
       cpus{contexts(how.cpus)},
       meters(how.cpus, cost_meter{how.cpu.costs}) {
@@ -92,6 +126,9 @@ std::expected<std::unique_ptr<machine::parts>, error> machine::parts::restore(
     counting_flusher nobody{1};
     const auto good = direct_map::restore(map, *restored, nobody, map_config_of(how));
     if (!good) return std::unexpected{good.error()};
+    if (auto one = detail::check_consistency(how, *restored, *good); !one) {
+      return std::unexpected{one.error()};
+    }
   }
   return std::unique_ptr<parts>{new parts{how, std::move(*restored), map}};
 }
@@ -128,11 +165,6 @@ const tlb_system& machine::tlbs() const { return parts_->tlbs; }
 const cost_model& machine::costs() const { return parts_->config.cpu.costs; }
 
 translation machine::access(unsigned cpu, pfn frame) {
-  const auto mapped = map().at(frame);
-  if (!mapped || !mapped->flags.has(mapping_flag::present)) {
-    throw_usage("access of CPU {} to frame {}: it is {} the direct map", cpu, frame,
-                mapped ? "absent from" : "not in");
-  }
   return parts_->kernel.access(cpu_id{cpu}, map(), frame);
 }
 
@@ -145,7 +177,14 @@ resource& machine::cpu_time(unsigned number) {
 }
 
 sim_duration machine::take_charge(unsigned number) {
-  return parts_->meters[number].charge(done(number));
+  const auto all = done(number);
+  return parts_->meters[number].charge(all);
+}
+
+void machine::require_turn(unsigned cpu) const {
+  static_cast<void>(this->cpu(cpu));
+  if (parts_->cpu_times[cpu].held() != 0) return;
+  throw_usage("CPU {} is charged, but no task has it: acquire its cpu_time() first", cpu);
 }
 
 work machine::done(unsigned number) const {
@@ -161,18 +200,25 @@ work machine::done() const {
 
 std::vector<statistic_value> machine::statistics() const {
   auto all = memory().statistics();
+  append(all, direct_map_sizes(map()));
   append(all, values_of(map().counts(), direct_map_statistics));
   append(all, values_of(done()));
   const auto translations = tlbs().counts();
+  for (std::size_t level = 0; level < config().cpu.tlb.levels.size(); ++level) {
+    append(all, values_of(translations.levels[level], tlb_level_statistics,
+                          fmt::format("tlb_l{}_", level + 1)));
+  }
   append(all, values_of(translations.walks));
   append(all, values_of(translations.flushes));
   append(all, values_of(tlbs().shootdowns()));
+  append(all, values_of(sum_of(parts_->cpu_times), resource_statistics, "cpu_"));
   return all;
 }
 
 digest machine::state_digest() const {
   digest d;
   d.add(memory().state_digest().value()).add(map().state_digest().value());
+  d.add(tlbs().state_digest().value());
   for (std::size_t i = 0; i < parts_->cpus.size(); ++i) {
     const auto ledger = parts_->done(i);
     for (const auto& s : work_statistics) d.add(ledger.*s.member);

@@ -10,13 +10,14 @@
 #include <cerrno>
 #include <fstream>
 #include <istream>
-#include <iterator>
 #include <limits>
 #include <ostream>
+#include <sstream>
 #include <system_error>
 
 #include <boost/crc.hpp>
 
+#include "core/read_file.hpp"
 #include "machine/describe.hpp"
 #include "machine/parts.hpp"
 
@@ -24,7 +25,7 @@ namespace memsim {
 namespace {
 
 constexpr std::string_view magic = "memsim machine\n";
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::size_t header_size = magic.size() + 4 + 8 + 4;
 
 struct saved_cpu {
@@ -50,7 +51,7 @@ template <class Archive>
 void describe(Archive& a, saved_machine& m) {
   auto& c = m.config;
   a(c.memory, c.cpus, c.cpu, c.nested, c.profile, c.settings, c.movable_zone, c.cma_areas,
-    c.largest_mapping, c.seed, m.memory, m.map, m.cpus, m.now);
+    c.largest_mapping, c.flush_ceiling, c.seed, m.memory, m.map, m.cpus, m.now);
 }
 
 constexpr std::uint64_t latest = std::numeric_limits<std::int64_t>::max();
@@ -138,7 +139,21 @@ std::expected<void, error> machine::save(const std::filesystem::path& path) cons
 
 std::expected<machine, error> machine::load(std::istream& input, std::string_view name,
                                             const merge_policy* merging) {
-  const std::string text{std::istreambuf_iterator<char>{input}, {}};
+  std::ostringstream text;
+  if (input.peek() != std::istream::traits_type::eof()) text << input.rdbuf();
+  if (input.bad() || !text) return fail(errc::io, "{}: cannot read", name);
+  return read(text.view(), name, merging);
+}
+
+std::expected<machine, error> machine::load(const std::filesystem::path& path,
+                                            const merge_policy* merging) {
+  const auto text = detail::read_file(path, std::numeric_limits<std::size_t>::max());
+  if (!text) return std::unexpected{text.error()};
+  return read(*text, path.string(), merging);
+}
+
+std::expected<machine, error> machine::read(std::string_view text, std::string_view name,
+                                            const merge_policy* merging) {
   const auto payload = payload_of(text, name);
   if (!payload) return std::unexpected{payload.error()};
   saved_machine all;
@@ -162,15 +177,6 @@ std::expected<machine, error> machine::load(std::istream& input, std::string_vie
   } catch (const usage_error& e) {
     return fail(errc::inconsistent, "{}: {}", name, e.what());
   }
-}
-
-std::expected<machine, error> machine::load(const std::filesystem::path& path,
-                                            const merge_policy* merging) {
-  std::ifstream input{path, std::ios::binary};
-  if (!input) {
-    return fail(errc::io, "{}: {}", path.string(), std::generic_category().message(errno));
-  }
-  return load(input, path.string(), merging);
 }
 
 }  // namespace memsim

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/machine.hpp>
 
-#include <algorithm>
-#include <set>
+#include <map>
 
 #include <memsim/arch/merge_policy.hpp>
 #include <memsim/sim/spawn.hpp>
@@ -41,6 +40,14 @@ SCENARIO("a machine is its parts, wired together", "[machine]") {
     }
     THEN("nobody can reach it any more") {
       CHECK_THROWS_WITH(m.access(0, page), ContainsSubstring("absent from the direct map"));
+    }
+    THEN("who looked before it left again, and was not told to forget, can") {
+      REQUIRE(m.map().change(m.cpu(2), page, 1, make_default));
+      m.access(0, page);
+      REQUIRE(m.map().change(m.cpu(2), page, 1, make_invalid));
+      CHECK(m.access(0, page).hit_level == 1);
+      m.map().flush(m.cpu(2), page, 1);
+      CHECK_THROWS_AS(m.access(0, page), usage_error);
     }
   }
 }
@@ -96,8 +103,17 @@ SCENARIO("what a CPU does takes as long as it costs", "[machine]") {
     spawn(m.sim(), unmap(m, 0, pfn{310'000}, ends));
     m.sim().run_for(sim_duration{1});
   }
-  CHECK_THROWS_AS(m.take_charge(4), usage_error);
-  CHECK_THROWS_AS(m.cpu_time(4), usage_error);
+  CHECK_THROWS_WITH(m.take_charge(4), ContainsSubstring("CPU 4"));
+  CHECK_THROWS_WITH(m.cpu_time(4), ContainsSubstring("CPU 4"));
+}
+
+SCENARIO("a CPU does one task at a time", "[machine]") {
+  machine m{small_machine()};
+  auto charge = [](machine& on, unsigned cpu) -> task<> { co_await on.charge(cpu); };
+  spawn(m.sim(), charge(m, 1));
+  CHECK_THROWS_WITH(m.sim().run(), ContainsSubstring("CPU 1 is charged, but no task has it"));
+  spawn(m.sim(), charge(m, 4));
+  CHECK_THROWS_WITH(m.sim().run(), ContainsSubstring("CPU 4: the machine has CPUs 0 to 3"));
 }
 
 SCENARIO("a copy is a fork", "[machine]") {
@@ -109,7 +125,9 @@ SCENARIO("a copy is a fork", "[machine]") {
 
   machine branch = m;
   CHECK(branch.state_digest() == before);
-  CHECK(branch.tlbs().state_digest() == m.tlbs().state_digest());
+  branch.tlbs().cpu(cpu_id{3}).flush(tlb_flush::everything());
+  CHECK(branch.state_digest() != before);  // what a TLB has bears on what comes
+  branch = m;
   REQUIRE(branch.map().change(branch.cpu(1), page + 5000, 1, make_invalid));
   CHECK(branch.memory().alloc(branch.cpu(0), order{3}, gfp_kernel));
   CHECK(m.state_digest() == before);
@@ -138,6 +156,18 @@ SCENARIO("the configuration decides", "[machine]") {
     config.largest_mapping = page_size::g1;
     config.cpu.largest_page = page_size::k4;
     CHECK(machine{config}.map().mapped().m2 == 0);
+    config.largest_mapping = static_cast<page_size>(7);
+    CHECK_THROWS_WITH(machine{config}, ContainsSubstring("largest_mapping 7"));
+  }
+  SECTION("which ranges are flushed whole") {
+    auto config = small_machine();
+    config.flush_ceiling = 2;
+    const machine m{config};
+    auto branch = m;
+    branch.map().flush(branch.cpu(0), pfn{1000}, 3);
+    CHECK(branch.cpu(0).done.tlb_full_flushes == 1);
+    branch.map().flush(branch.cpu(0), pfn{1000}, 2);
+    CHECK(branch.cpu(0).done.tlb_page_flushes == 2);
   }
   SECTION("when mappings merge") {
     auto config = small_machine();
@@ -153,6 +183,8 @@ SCENARIO("the configuration decides", "[machine]") {
     machine m{config};
     m.access(0, pfn{300'000});
     CHECK(m.done().walk_host_references > 0);
+    config.nested->host_page = static_cast<page_size>(9);
+    CHECK_THROWS_WITH(machine{config}, ContainsSubstring("nested.host_page 9"));
   }
   SECTION("nothing that is out of range") {
     auto config = small_machine();
@@ -171,15 +203,29 @@ SCENARIO("the configuration decides", "[machine]") {
 }
 
 SCENARIO("every statistic of a machine has a name of its own", "[machine]") {
-  const machine m{small_machine()};
-  const auto all = m.statistics();
-  std::set<std::string_view> names;
-  for (const auto& s : all) {
-    CHECK(names.insert(s.name).second);
+  machine m{small_machine()};
+  REQUIRE(m.map().change(m.cpu(0), pfn{300'000}, 1, make_invalid));
+  m.access(2, pfn{700'000});
+  m.access(2, pfn{700'001});
+  std::vector<sim_time> ends;
+  spawn(m.sim(), unmap(m, 0, pfn{310'000}, ends));
+  spawn(m.sim(), unmap(m, 0, pfn{310'512}, ends));
+  m.sim().run();
+  std::map<std::string, std::uint64_t> values;
+  for (const auto& s : m.statistics()) {
+    CHECK(values.emplace(s.name, s.value).second);
     CHECK_FALSE(s.unit.empty());
     CHECK_FALSE(s.description.empty());
   }
-  CHECK(names.contains("direct_map_level2_splits"));
-  CHECK(names.contains("ipis"));
-  CHECK(names.contains("fallbacks"));
+  CHECK(values.at("DirectMap4k") == (4 * 512 + 0) * 4);
+  CHECK(values.at("DirectMap1G") == 2 * 1048576);
+  CHECK(values.at("direct_map_page_tables") == 4);
+  CHECK(values.at("direct_map_level2_splits") == 3);
+  CHECK(values.at("tlb_l1_hits_1g") == 1);
+  CHECK(values.at("tlb_l2_misses_1g") == 1);
+  CHECK(values.at("page_walks") == 1);
+  CHECK(values.at("ipis") == 3 * 4);
+  CHECK(values.at("fallbacks") == m.memory().counts().fallbacks);
+  CHECK(values.at("cpu_resource_acquisitions") == 2);
+  CHECK(values.at("cpu_resource_total_wait") == m.cpu_time(0).counts().total_wait_ns);
 }

@@ -40,6 +40,8 @@ machine aged_machine(const kernel_profile& profile = linux_6_12) {
   static_cast<void>(m.take_charge(0));
   m.sim().run_for(sim_duration{12'345});
   m.access(1, pfn{1000});
+  // TLBs are not saved, and the digest is of all.
+  for (unsigned i = 0; i < 2; ++i) m.tlbs().cpu(cpu_id{i}).flush(tlb_flush::everything());
   return m;
 }
 
@@ -113,6 +115,7 @@ SCENARIO("a machine is saved to a file", "[machine][state_file]") {
   CHECK(back->config().merging == &merge_when_uniform);
   std::filesystem::remove(path);
   CHECK(machine::load(path).error().code() == errc::io);
+  CHECK(machine::load(path.parent_path()).error().code() == errc::io);  // a directory
   CHECK_THAT(m.save(path / "x").error().message(), ContainsSubstring("memsim_state_file_test/x: "));
 }
 
@@ -161,11 +164,7 @@ SCENARIO("content that is no machine is refused, whatever its checksum", "[machi
     for (const char value : {'\0', '\x7f', '\xff'}) {
       auto changed = payload;
       changed[i] = value;
-      try {
-        refused += !loaded(with_checksum(changed));
-      } catch (const std::bad_alloc&) {
-        ++refused;  // more memory was asked for than this host has
-      }
+      refused += !loaded(with_checksum(changed));
     }
   }
   CHECK(refused > 10);
