@@ -6,8 +6,7 @@
 ///
 /// Each coroutine has one waiter in its promise, because it waits for one thing at a time: a
 /// moment, or its turn in a queue. The waiter takes itself out of there when it is destroyed. So a
-/// task can be destroyed wherever it is, and nothing ever wakes what is no more; awaitables
-/// themselves are plain pointers and need no destructor.
+/// task can be destroyed wherever it is, and nothing ever wakes what is no more.
 
 #include <coroutine>
 #include <exception>
