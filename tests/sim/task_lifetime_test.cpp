@@ -90,3 +90,58 @@ SCENARIO("a task that is awaited ends with who awaits it, whatever named it", "[
     CHECK(alive.use_count() == 3);
   }
 }
+
+SCENARIO("a task that was used or moved from is refused", "[sim][task]") {
+  // NOLINTBEGIN(bugprone-use-after-move): what is refused
+  constexpr auto refusal =
+      "a task can be awaited or spawned only once, and not after it was moved from";
+  simulator sim;
+  const witness alive = std::make_shared<int>();
+  auto one = waits(alive, 1us);
+  auto two = waits(alive, 2us);
+  const auto awaits = [&](task<>& t) -> task<> { co_await std::move(t); };
+  WHEN("it was spawned") {
+    spawn(sim, std::move(one));
+    CHECK_THROWS_WITH(spawn(sim, std::move(one)), refusal);
+  }
+  WHEN("it was awaited") {
+    spawn(sim, awaits(one));
+    sim.run();
+    spawn(sim, awaits(one));
+    CHECK_THROWS_WITH(sim.run(), refusal);
+    CHECK_THROWS_WITH(spawn(sim, std::move(one)), refusal);
+  }
+  WHEN("it was awaited, and then moved") {
+    spawn(sim, awaits(one));
+    sim.run();
+    task<> moved = std::move(one);
+    CHECK_THROWS_WITH(spawn(sim, std::move(moved)), refusal);
+    two = std::move(moved);
+    CHECK_THROWS_WITH(spawn(sim, std::move(two)), refusal);
+    CHECK(alive.use_count() == 1);
+  }
+  WHEN("it was given to another variable, which had a task") {
+    two = std::move(one);
+    CHECK(alive.use_count() == 2);  // what was there is gone
+    CHECK_THROWS_WITH(spawn(sim, std::move(one)), refusal);
+    spawn(sim, std::move(two));
+    sim.run();
+    CHECK(sim.now() == sim_time{1us});
+  }
+  // NOLINTEND(bugprone-use-after-move)
+}
+
+SCENARIO("a variable whose task was used takes another", "[sim][task]") {
+  simulator sim;
+  const witness alive = std::make_shared<int>();
+  spawn(sim, [&]() -> task<> {
+    auto t = waits(alive, 1us);
+    for (int i = 0; i < 3; ++i) {
+      co_await std::move(t);
+      t = waits(alive, 1us);
+    }
+  });
+  sim.run();
+  CHECK(sim.now() == sim_time{3us});
+  CHECK(alive.use_count() == 1);
+}

@@ -171,7 +171,7 @@ class task_handle {
   explicit task_handle(std::shared_ptr<detail::spawned_as<T>> task) : task_{std::move(task)} {}
 
   static task_handle start(simulator& sim, task<T> what) {
-    what.require_fresh();
+    what.require_there();
     auto spawned = std::make_shared<detail::spawned_as<T>>(sim);
     spawned->run(std::exchange(what.frame_, nullptr));
     return task_handle{std::move(spawned)};

@@ -122,7 +122,8 @@ class [[nodiscard]] task {
 
   task(task&& other) noexcept : frame_{std::exchange(other.frame_, nullptr)} {}
   task& operator=(task&& other) noexcept {
-    std::swap(frame_, other.frame_);
+    task taken{std::move(other)};  // leaves nothing in `other`, and ends with what was here
+    std::swap(frame_, taken.frame_);
     return *this;
   }
   task(const task&) = delete;
@@ -132,9 +133,9 @@ class [[nodiscard]] task {
   }
 
   /// `co_await make_task()` or `co_await std::move(t)`: runs it to its end.
-  /// \throws usage_error if it was moved from or has been awaited before
+  /// \throws usage_error if it was moved from or has been awaited or spawned before
   [[nodiscard]] auto operator co_await() && {
-    require_fresh();
+    require_there();
     return awaitable{std::move(*this)};
   }
 
@@ -163,13 +164,13 @@ class [[nodiscard]] task {
 
   explicit task(std::coroutine_handle<promise_type> frame) : frame_{frame} {}
 
-  void require_fresh() {
-    if (std::exchange(used_, true)) throw_usage("a task can be awaited or spawned only once");
-    if (!frame_) throw_usage("a task that was moved from cannot be awaited or spawned");
+  void require_there() const {
+    if (!frame_) {
+      throw_usage("a task can be awaited or spawned only once, and not after it was moved from");
+    }
   }
 
-  std::coroutine_handle<promise_type> frame_;
-  bool used_ = false;
+  std::coroutine_handle<promise_type> frame_;  // none once it was moved from, awaited or spawned
 };
 
 template <class T>
