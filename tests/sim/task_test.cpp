@@ -74,6 +74,21 @@ SCENARIO("tasks that are ready at the same time go on in the order in which they
   CHECK(log == "!abc!abc");
 }
 
+SCENARIO("a spawned task begins with its priority, and keeps none of it", "[sim][task]") {
+  simulator sim;
+  std::string log;
+  const auto writer = [&](char c) -> task<> {
+    log += c;
+    co_await delay(0ns);
+    log += c;
+  };
+  spawn(sim, writer('b'));
+  spawn(sim, writer('a'), event_priority{-1});
+  spawn(sim, [&] { return writer('!'); }, event_priority{-2});
+  sim.run();
+  CHECK(log == "!ab!ab");
+}
+
 SCENARIO("a task awaits another and gets its result", "[sim][task]") {
   simulator sim;
   const auto outer = spawn(sim, []() -> task<std::string> {
