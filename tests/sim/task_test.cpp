@@ -194,6 +194,35 @@ SCENARIO("joining needs no handle that lives", "[sim][task]") {
   CHECK(outer.result() == 42);
 }
 
+SCENARIO("who joins a task sees its result where it is, and copies it only from a handle that goes",
+         "[sim][task]") {
+  using only_moves = std::unique_ptr<int>;
+  simulator sim;
+  const auto work = spawn(sim, []() -> task<only_moves> {
+    co_await delay(5us);
+    co_return std::make_unique<int>(42);
+  });
+  std::string log;
+  const auto joiner = [&]() -> task<> {
+    const only_moves& result = co_await work.join();
+    log += fmt::format("{} {} ", *result, &result == &work.result());
+  };
+  spawn(sim, joiner);
+  spawn(sim, joiner);
+  sim.run();
+  spawn(sim, joiner);  // after the end
+  sim.run();
+  CHECK(log == "42 true 42 true 42 true ");
+
+  spawn(sim, [&]() -> task<> {
+    const int& result = co_await spawn(sim, answer(1us)).join();
+    co_await delay(1us);
+    log = std::to_string(result);
+  });
+  sim.run();
+  CHECK(log == "42");
+}
+
 SCENARIO("an exception that somebody awaits does not come out of run()", "[sim][task]") {
   simulator sim;
   std::string caught;

@@ -143,11 +143,15 @@ class task_handle {
   /// \return false if it has ended already
   bool cancel() { return task_->cancel(); }
 
-  /// `co_await handle.join()` waits for the end and returns the result, as result() does. Those who
-  /// wait go on in the order in which they came.
-  [[nodiscard]] auto join() const { return awaitable{task_}; }
+  /// `co_await handle.join()` waits for the end and returns the result, as result() does: where it
+  /// is, for as long as there is a handle. Those who wait go on in the order in which they came.
+  [[nodiscard]] auto join() const& { return awaitable<decltype(result())>{task_}; }
+  /// The same of a handle that is not kept, as in `spawn(sim, what()).join()`: returns a copy. What
+  /// cannot be copied is better awaited than spawned there.
+  [[nodiscard]] auto join() const&& { return awaitable<T>{task_}; }
 
  private:
+  template <class Result>
   class awaitable {
    public:
     explicit awaitable(std::shared_ptr<detail::spawned_as<T>> task) : task_{std::move(task)} {}
@@ -158,7 +162,7 @@ class task_handle {
       waiter_ = &frame.promise().waits();
       task_->join(*waiter_);
     }
-    T await_resume() const {
+    Result await_resume() const {
       if (waiter_ != nullptr) waiter_->resumed();
       return task_->result();
     }
