@@ -42,7 +42,7 @@ void periodic::begin() {
   ++rounds_;
   try {
     if (auto round = round_()) {
-      current_ = spawn(*sim_, going_on(std::move(*round)));
+      current_ = spawn(*sim_, going_on(std::move(*round)), priority_);
       return;
     }
   } catch (...) {

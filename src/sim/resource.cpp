@@ -56,8 +56,13 @@ bool resource::enqueue(detail::waiter& w) {
   return true;
 }
 
-resource_guard resource::handed_over(detail::waiter& w) {
+resource_guard resource::handed_over(detail::waiter& w, sim_time asked) {
   w.accept();
+  const auto waited = static_cast<std::uint64_t>((sim_->now() - asked).count());
+  ++counts_.acquisitions;
+  ++counts_.contended;
+  counts_.total_wait_ns += waited;
+  counts_.max_wait_ns = std::max(counts_.max_wait_ns, waited);
   return resource_guard{*this};
 }
 
@@ -69,11 +74,6 @@ void resource::take_back() {
     return;
   }
   detail::waiter& next = waiting_.take_first();
-  const auto waited = static_cast<std::uint64_t>((sim_->now() - next.since()).count());
-  ++counts_.acquisitions;
-  ++counts_.contended;
-  counts_.total_wait_ns += waited;
-  counts_.max_wait_ns = std::max(counts_.max_wait_ns, waited);
   granted_.add(next);
   next.grant(*this);
 }

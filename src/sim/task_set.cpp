@@ -45,13 +45,13 @@ void task_set::cancel_all() {
   while (!active_.empty()) end(active_.back(), task_state::cancelled);
 }
 
-void spawned::start(std::coroutine_handle<> frame, promise_base& promise) {
+void spawned::start(std::coroutine_handle<> frame, promise_base& promise, event_priority priority) {
   frame_ = frame;
   promise_ = &promise;
   promise.belong(frame, *this);
   self_ = shared_from_this();
   task_set::of(*sim_).add(*this);
-  promise.waits().wake();
+  promise.waits().sleep_until(sim_->now(), priority);
 }
 
 bool spawned::cancel() {

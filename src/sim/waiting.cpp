@@ -56,11 +56,6 @@ void waiter::resumed() {
 
 void waiter::resume() { frame_.resume(); }
 
-void wait_list::add(waiter& w) {
-  w.since_ = w.sim().now();
-  waiters_.push_back(w);
-}
-
 std::coroutine_handle<> promise_base::ended() noexcept {
   if (awaiting_) return awaiting_;
   waiter_.root().coroutine_ended();

@@ -174,6 +174,22 @@ SCENARIO("a daemon keeps its priority", "[sim][periodic]") {
   CHECK(log == std::vector<int>{1, 2, 1, 2});
 }
 
+SCENARIO("a round that is a task begins with the daemon's priority", "[sim][periodic]") {
+  diary d;
+  std::vector<int> log;
+  const auto round = [&](int number) {
+    return [&log, number]() -> task<> {
+      log.push_back(number);
+      co_return;
+    };
+  };
+  for (const int at : {10, 20}) d.sim.schedule_at(sim_time{at * 1us}, [&] { log.push_back(2); });
+  periodic last{d.sim, 10us, round(3), event_priority{1}};
+  periodic first{d.sim, 10us, round(1), event_priority{-10}};
+  d.sim.run_until(sim_time{20us});
+  CHECK(log == std::vector<int>{1, 2, 3, 1, 2, 3});
+}
+
 SCENARIO("a daemon ends with time", "[sim][periodic]") {
   diary d;
   d.sim.run_until(sim_time::max() - 15us);

@@ -122,6 +122,34 @@ SCENARIO("cancelling a task gives back what it holds and leaves the queue intact
   CHECK(w.lock.held() == 0);
 }
 
+SCENARIO("who is cancelled before it goes on is counted in the length of the queue alone",
+         "[sim][resource]") {
+  workshop w;
+  auto a = w.add('a', 0us, 10us);
+  auto b = w.add('b', 1us, 10us);
+  auto c = w.add('c', 2us, 10us);
+  w.sim.run_until(sim_time{5us});
+  WHEN("they wait") {
+    b.cancel();
+    c.cancel();
+    w.sim.run();
+    CHECK(w.lock.counts() == resource_counts{.acquisitions = 1, .max_queue = 2});
+  }
+  WHEN("they have just been given it") {
+    a.cancel();
+    b.cancel();
+    CHECK(w.lock.held() == 1);
+    CHECK(w.lock.counts() == resource_counts{.acquisitions = 1, .max_queue = 2});
+    w.sim.run();
+    CHECK(w.log == "a0 c5 ");
+    CHECK(w.lock.counts() == resource_counts{.acquisitions = 2,
+                                             .contended = 1,
+                                             .total_wait_ns = 3'000,
+                                             .max_wait_ns = 3'000,
+                                             .max_queue = 2});
+  }
+}
+
 SCENARIO("a guard can be moved", "[sim][resource]") {
   simulator sim;
   resource lock{sim, "lock", 2};

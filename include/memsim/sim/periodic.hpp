@@ -30,8 +30,10 @@ namespace memsim {
 /// Not to be destroyed by its own round; stop() is for that.
 class periodic {
  public:
-  /// \param period  more than 0
-  /// \param round   a function that returns nothing or a task<>
+  /// \param period    more than 0
+  /// \param round     a function that returns nothing or a task<>
+  /// \param priority  of the rounds among what happens when they are due; a round that is a task
+  ///                  begins with it, and what it waits for after that has its own
   /// \throws usage_error if the period is out of range
   template <std::invocable Round>
   periodic(simulator& sim, sim_duration period, Round round, event_priority priority = {})

@@ -29,7 +29,8 @@
 
 namespace memsim {
 
-/// What has happened to a resource. Who gave up waiting is not in it.
+/// What has happened to a resource. A task is counted when it goes on with what it asked for; one
+/// that is cancelled before is only in `max_queue`, which is the longest the queue ever was.
 struct resource_counts {
   std::uint64_t acquisitions = 0;
   std::uint64_t contended = 0;
@@ -119,19 +120,21 @@ class resource final : private detail::grantor {
   struct awaitable {
     resource* what;
     detail::waiter* waiter = nullptr;
+    sim_time asked{};
     bool at_once = false;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <detail::timed Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) {
       waiter = &frame.promise().waits();
+      asked = what->sim_->now();
       at_once = !what->enqueue(*waiter);
       return !at_once;
     }
     resource_guard await_resume() {
       if (at_once) return what->take();
       waiter->resumed();
-      return what->handed_over(*waiter);
+      return what->handed_over(*waiter, asked);
     }
   };
 
@@ -139,7 +142,7 @@ class resource final : private detail::grantor {
   [[nodiscard]] bool is_free() const { return held_ < capacity_; }
   resource_guard take();
   bool enqueue(detail::waiter& w);
-  resource_guard handed_over(detail::waiter& w);
+  resource_guard handed_over(detail::waiter& w, sim_time asked);
   void take_back() override;
 
   simulator* sim_;

@@ -8,9 +8,9 @@
 ///     sim.run();
 ///     if (reader.done()) use(reader.result());
 ///
-/// A spawned task begins at the current time, behind what is scheduled for it already, and belongs
-/// to the simulator from then on: handles may be kept, copied and dropped, before and after its
-/// end, and also after the simulator's.
+/// A spawned task begins at the current time, behind what is scheduled for it already with the same
+/// priority, and belongs to the simulator from then on: handles may be kept, copied and dropped,
+/// before and after its end, and also after the simulator's.
 ///
 /// An exception that ends a task is thrown where somebody awaits it: `co_await reader.join()`. If
 /// nobody does at the time, it comes out of the simulator's run().
@@ -26,6 +26,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include <memsim/core/error.hpp>
+#include <memsim/sim/event_order.hpp>
 #include <memsim/sim/simulator.hpp>
 #include <memsim/sim/task.hpp>
 #include <memsim/sim/waiting.hpp>
@@ -61,7 +62,7 @@ class spawned : public boost::intrusive::list_base_hook<>,
   void join(waiter& w);
 
   /// To be done once, when the object is shared.
-  void start(std::coroutine_handle<> frame, promise_base& promise);
+  void start(std::coroutine_handle<> frame, promise_base& promise, event_priority priority);
   bool cancel();
   /// The outermost coroutine has come to its end; it still is to be destroyed.
   void coroutine_ended() noexcept { at_its_end_ = true; }
@@ -92,9 +93,9 @@ class spawned_as : public spawned {
  public:
   using spawned::spawned;
 
-  void run(std::coroutine_handle<task_promise<T>> frame) {
+  void run(std::coroutine_handle<task_promise<T>> frame, event_priority priority) {
     coroutine_ = frame;
-    start(frame, frame.promise());
+    start(frame, frame.promise(), priority);
   }
   [[nodiscard]] const T& result() const {
     require_returned();
@@ -113,7 +114,9 @@ class spawned_as<void> : public spawned {
  public:
   using spawned::spawned;
 
-  void run(std::coroutine_handle<task_promise<void>> frame) { start(frame, frame.promise()); }
+  void run(std::coroutine_handle<task_promise<void>> frame, event_priority priority) {
+    start(frame, frame.promise(), priority);
+  }
   void result() const { require_returned(); }
 
  private:
@@ -140,11 +143,15 @@ class task_handle {
   /// \return false if it has ended already
   bool cancel() { return task_->cancel(); }
 
-  /// `co_await handle.join()` waits for the end and returns the result, as result() does. Those who
-  /// wait go on in the order in which they came.
-  [[nodiscard]] auto join() const { return awaitable{task_}; }
+  /// `co_await handle.join()` waits for the end and returns the result, as result() does: where it
+  /// is, for as long as there is a handle. Those who wait go on in the order in which they came.
+  [[nodiscard]] auto join() const& { return awaitable<decltype(result())>{task_}; }
+  /// The same of a handle that is not kept, as in `spawn(sim, what()).join()`: returns a copy. What
+  /// cannot be copied is better awaited than spawned there.
+  [[nodiscard]] auto join() const&& { return awaitable<T>{task_}; }
 
  private:
+  template <class Result>
   class awaitable {
    public:
     explicit awaitable(std::shared_ptr<detail::spawned_as<T>> task) : task_{std::move(task)} {}
@@ -155,7 +162,7 @@ class task_handle {
       waiter_ = &frame.promise().waits();
       task_->join(*waiter_);
     }
-    T await_resume() const {
+    Result await_resume() const {
       if (waiter_ != nullptr) waiter_->resumed();
       return task_->result();
     }
@@ -166,14 +173,14 @@ class task_handle {
   };
 
   template <class U>
-  friend task_handle<U> spawn(simulator& sim, task<U> what);
+  friend task_handle<U> spawn(simulator& sim, task<U> what, event_priority priority);
 
   explicit task_handle(std::shared_ptr<detail::spawned_as<T>> task) : task_{std::move(task)} {}
 
-  static task_handle start(simulator& sim, task<T> what) {
-    what.require_fresh();
+  static task_handle start(simulator& sim, task<T> what, event_priority priority) {
+    what.require_there();
     auto spawned = std::make_shared<detail::spawned_as<T>>(sim);
-    spawned->run(std::exchange(what.frame_, nullptr));
+    spawned->run(std::exchange(what.frame_, nullptr), priority);
     return task_handle{std::move(spawned)};
   }
 
@@ -183,10 +190,11 @@ class task_handle {
 };
 
 /// Lets a task run.
+/// \param priority  with which it begins; what it waits for later has its own
 /// \throws usage_error if it was moved from or has been awaited or spawned before
 template <class T>
-task_handle<T> spawn(simulator& sim, task<T> what) {
-  return task_handle<T>::start(sim, std::move(what));
+task_handle<T> spawn(simulator& sim, task<T> what, event_priority priority = {}) {
+  return task_handle<T>::start(sim, std::move(what), priority);
 }
 
 namespace detail {
@@ -209,8 +217,8 @@ auto keeping(MakeTask make) -> decltype(make()) {
 ///     spawn(sim, [&]() -> task<> { co_await delay(5us); ... });
 template <class MakeTask>
   requires std::invocable<MakeTask&> && detail::is_task<std::invoke_result_t<MakeTask&>>
-auto spawn(simulator& sim, MakeTask make) {
-  return spawn(sim, detail::keeping(std::move(make)));
+auto spawn(simulator& sim, MakeTask make, event_priority priority = {}) {
+  return spawn(sim, detail::keeping(std::move(make)), priority);
 }
 
 }  // namespace memsim

@@ -21,8 +21,9 @@
 /// between two waits no time passes and nothing else happens. An exception that leaves it comes out
 /// where it is awaited.
 ///
-/// A task owns its coroutine. Destroying it ends the coroutine at the point where it waits: local
-/// variables are destroyed, guards give back what they hold, and tasks that it awaits go with it.
+/// A task owns its coroutine until it is awaited or spawned. Then who awaits it does, or the
+/// simulator. Destroying a coroutine ends it at the point where it waits: local variables are
+/// destroyed, guards give back what they hold, and tasks that it awaits go with it.
 
 #include <concepts>
 #include <coroutine>
@@ -121,7 +122,8 @@ class [[nodiscard]] task {
 
   task(task&& other) noexcept : frame_{std::exchange(other.frame_, nullptr)} {}
   task& operator=(task&& other) noexcept {
-    std::swap(frame_, other.frame_);
+    task taken{std::move(other)};  // leaves nothing in `other`, and ends with what was here
+    std::swap(frame_, taken.frame_);
     return *this;
   }
   task(const task&) = delete;
@@ -131,10 +133,10 @@ class [[nodiscard]] task {
   }
 
   /// `co_await make_task()` or `co_await std::move(t)`: runs it to its end.
-  /// \throws usage_error if it was moved from or has been awaited before
+  /// \throws usage_error if it was moved from or has been awaited or spawned before
   [[nodiscard]] auto operator co_await() && {
-    require_fresh();
-    return awaitable{frame_};
+    require_there();
+    return awaitable{std::move(*this)};
   }
 
  private:
@@ -142,27 +144,33 @@ class [[nodiscard]] task {
   template <class U>
   friend class task_handle;
 
-  struct awaitable {
-    std::coroutine_handle<promise_type> frame;
+  // Has the coroutine: it refers to who awaits it, and must not be there any longer than that.
+  class awaitable {
+   public:
+    explicit awaitable(task what) : what_{std::move(what)} {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <detail::timed Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) {
+      const auto frame = what_.frame_;
       frame.promise().belong(frame, awaiting.promise(), awaiting);
       return frame;
     }
-    T await_resume() { return frame.promise().result(); }
+    T await_resume() { return what_.frame_.promise().result(); }
+
+   private:
+    task what_;
   };
 
   explicit task(std::coroutine_handle<promise_type> frame) : frame_{frame} {}
 
-  void require_fresh() {
-    if (!frame_) throw_usage("a task that was moved from cannot be awaited or spawned");
-    if (std::exchange(used_, true)) throw_usage("a task can be awaited or spawned only once");
+  void require_there() const {
+    if (!frame_) {
+      throw_usage("a task can be awaited or spawned only once, and not after it was moved from");
+    }
   }
 
-  std::coroutine_handle<promise_type> frame_;
-  bool used_ = false;
+  std::coroutine_handle<promise_type> frame_;  // none once it was moved from, awaited or spawned
 };
 
 template <class T>

@@ -6,8 +6,7 @@
 ///
 /// Each coroutine has one waiter in its promise, because it waits for one thing at a time: a
 /// moment, or its turn in a queue. The waiter takes itself out of there when it is destroyed. So a
-/// task can be destroyed wherever it is, and nothing ever wakes what is no more; awaitables
-/// themselves are plain pointers and need no destructor.
+/// task can be destroyed wherever it is, and nothing ever wakes what is no more.
 
 #include <coroutine>
 #include <exception>
@@ -76,17 +75,11 @@ class waiter : public wait_hook {
   /// For the simulator: the wake-up has come.
   void resume();
 
-  /// When it last joined a wait_list.
-  [[nodiscard]] sim_time since() const { return since_; }
-
  private:
-  friend class wait_list;
-
   std::coroutine_handle<> frame_;
   spawned* root_ = nullptr;
   event_handle wake_up_;  // stale if there is none
   grantor* granted_by_ = nullptr;
-  sim_time since_{};
   std::exception_ptr failure_;
 };
 
@@ -100,7 +93,7 @@ class wait_list {
 
   [[nodiscard]] bool empty() const { return waiters_.empty(); }
   [[nodiscard]] std::size_t size() const { return waiters_.size(); }
-  void add(waiter& w);
+  void add(waiter& w) { waiters_.push_back(w); }
   /// From a list that is not empty.
   waiter& take_first() {
     waiter& w = waiters_.front();
