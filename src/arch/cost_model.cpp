@@ -31,6 +31,12 @@ cost_model& cost_model::set(std::string_view counter, picoseconds each, std::str
   return *this;
 }
 
+cost_model cost_model::named(std::string name) const {
+  cost_model other = *this;
+  other.name_ = std::move(name);
+  return other;
+}
+
 const price& cost_model::of(std::string_view counter) const { return prices_[index_of(counter)]; }
 
 picoseconds cost_model::price_of(const work& done) const {

@@ -13,11 +13,7 @@ namespace {
 // Modelling assumption: the default prices, but for what a hit in the second level of the TLB
 // costs, where a figure of the CPU is known to be another. Cycles are those of 2.5 GHz.
 cost_model costs_of(std::string_view name, int second_level_cycles) {
-  cost_model costs{std::string{name}};
-  for (const auto& s : work_statistics) {
-    const auto& [each, source] = default_costs().of(s.name);
-    costs.set(s.name, each, source);
-  }
+  auto costs = default_costs().named(std::string{name});
   constexpr std::int64_t picoseconds_per_cycle = 400;
   costs.set("tlb_lower_hits", picoseconds{second_level_cycles * picoseconds_per_cycle},
             fmt::format("modelling assumption: {} cycles at 2.5 GHz", second_level_cycles));

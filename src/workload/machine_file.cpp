@@ -3,7 +3,8 @@
 #include <memsim/arch/merge_policy.hpp>
 #include <memsim/workload/machine.hpp>
 
-#include "workload/toml_reader.hpp"
+#include "core/read_file.hpp"
+#include "workload/prices.hpp"
 
 namespace memsim {
 namespace {
@@ -76,25 +77,30 @@ T named(table_reader& table, std::string_view key,
   return values.front().second;
 }
 
-constexpr std::array<std::pair<std::string_view, page_size>, page_sizes> size_names{
-    {{"1G", page_size::g1}, {"2M", page_size::m2}, {"4K", page_size::k4}}};
+// The page size that `key` names.
+page_size size_named(table_reader& table, std::string_view key, page_size otherwise) {
+  const auto word = table.word(key, to_text(otherwise));
+  for (const auto size : all_page_sizes) {
+    if (to_text(size) == word) return size;
+  }
+  table.complain_about(key, "{} = \"{}\": allowed are 1G, 2M, 4K", key, escaped(word, shown_text));
+  return otherwise;
+}
 
 nested_paging read_nested(table_reader& table) {
   static constexpr std::array<std::string_view, 2> keys{"host_page", "host_table_levels"};
-  static constexpr std::array<std::pair<std::string_view, page_size>, page_sizes> sizes{
-      {{"4K", page_size::k4}, {"2M", page_size::m2}, {"1G", page_size::g1}}};
   table.allow_only(keys);
   nested_paging nested;
-  nested.host_page = named(table, "host_page", sizes);
+  nested.host_page = size_named(table, "host_page", nested.host_page);
   nested.host_table_levels = static_cast<unsigned>(
       table.number("host_table_levels", nested.host_table_levels, 4, max_table_levels));
   return nested;
 }
 
-machine_config read_config(table_reader& top) {
-  static constexpr std::array<std::string_view, 12> keys{
-      "memory", "region", "cpus",   "cpu",  "profile",         "movable_zone",
-      "cma",    "tuning", "nested", "seed", "largest_mapping", "merging"};
+machine_config read_config(table_reader& top, std::string_view file) {
+  static constexpr std::array<std::string_view, 14> keys{
+      "memory", "region", "cpus", "cpu",   "profile",         "movable_zone",  "cma",
+      "tuning", "nested", "seed", "price", "largest_mapping", "flush_ceiling", "merging"};
   static constexpr std::array<std::pair<std::string_view, const merge_policy*>, 3> policies{
       {{"never", nullptr},
        {"on_request", &merge_on_request},
@@ -122,7 +128,14 @@ machine_config read_config(table_reader& top) {
   });
   top.table("tuning", [&](table_reader& table) { config.settings = read_tuning(table); });
   top.table("nested", [&](table_reader& table) { config.nested = read_nested(table); });
-  config.largest_mapping = named(top, "largest_mapping", size_names);
+  top.table("price", [&](table_reader& table) {
+    auto& costs = config.cpu.costs;
+    costs = costs.named(std::string{file});
+    detail::read_prices(table, file, costs);
+  });
+  config.largest_mapping = size_named(top, "largest_mapping", config.largest_mapping);
+  config.flush_ceiling = top.number("flush_ceiling", config.flush_ceiling, 0,
+                                    std::numeric_limits<std::int64_t>::max());
   config.merging = named(top, "merging", policies);
   config.seed = top.number("seed", config.seed, 0, std::numeric_limits<std::int64_t>::max());
   return config;
@@ -132,11 +145,17 @@ machine_config read_config(table_reader& top) {
 
 std::expected<machine_config, error> parse_machine_config(std::string_view text,
                                                           std::string_view name) {
-  return detail::read_toml(text, name, [](table_reader& top) {
-    auto config = read_config(top);
+  return detail::read_toml(text, name, [&](table_reader& top) {
+    auto config = read_config(top, name);
     if (!top.has_problem()) validate(config.settings);
     return config;
   });
+}
+
+std::expected<machine_config, error> load_machine_config(const std::filesystem::path& path) {
+  const auto text = detail::read_file(path);
+  if (!text) return std::unexpected{text.error()};
+  return parse_machine_config(*text, path.string());
 }
 
 std::expected<page_allocator_config, error> parse_machine(std::string_view text,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/workload/cost_file.hpp>
 
+#include <memsim/arch/cpu_presets.hpp>
+
 #include "catch.hpp"
 
 using namespace memsim;
@@ -52,8 +54,12 @@ SCENARIO("a cost file that does not fit is refused with its line", "[workload][c
              ContainsSubstring("c.toml:2: no \"price.ipis.ns\""));
   CHECK_THAT(message("[price]\nipis = { ns = 1, by = \"x\" }\n"),
              ContainsSubstring("unknown key \"price.ipis.by\""));
-  CHECK_THAT(message("base = \"intel\"\n"),
-             ContainsSubstring("c.toml:1: base = \"intel\": allowed are default and none"));
+  CHECK_THAT(
+      message("base = \"intel\"\n"),
+      ContainsSubstring("c.toml:1: base = \"intel\": allowed are default, none, skylake_sp"));
+  const auto zen = parse_costs("base = \"zen4\"\nname = \"mine\"\n", "c.toml");
+  REQUIRE(zen);
+  CHECK(*zen == presets::zen4().costs.named("mine"));
   CHECK_THAT(message("price = 3\n"), ContainsSubstring("c.toml:1: price = 3: a table [price]"));
   CHECK_THAT(message("= 3\n"), ContainsSubstring("c.toml:1: "));
   CHECK(load_costs("/nonexistent/c.toml").error().code() == errc::io);

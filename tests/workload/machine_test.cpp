@@ -88,7 +88,7 @@ TEST_CASE("comments of a machine file may be in any language, keys may not", "[w
 TEST_CASE("a key that does not exist is refused with those that do", "[workload]") {
   CHECK(complaint("memory = \"1 GiB\"\ncores = 2") ==
         "m.toml:2: unknown key \"cores\"; there are memory, region, cpus, cpu, profile, "
-        "movable_zone, cma, tuning, nested, seed, largest_mapping, merging");
+        "movable_zone, cma, tuning, nested, seed, price, largest_mapping, flush_ceiling, merging");
   CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\nswappiness = 60"),
              ContainsSubstring("m.toml:3: unknown key \"tuning.swappiness\""));
   CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 4096\nname = \"x\""),
@@ -180,6 +180,8 @@ TEST_CASE("a path is loaded as what it is", "[workload]") {
       load_machine(data / "machine_test").error().message(),
       ContainsSubstring("machine_test:1: ") && ContainsSubstring("TOML files end in `.toml`"));
   CHECK(load_machine(data / "no.toml").error().code() == errc::io);
+  CHECK(load_machine_config(data / "machine_test.toml").has_value());
+  CHECK(load_machine_config(data / "no.toml").error().code() == errc::io);
 }
 
 SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]") {
@@ -189,7 +191,10 @@ SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]
       "cpu = \"zen4\"\n"
       "largest_mapping = \"2M\"\n"
       "merging = \"when_uniform\"\n"
+      "flush_ceiling = 8\n"
       "seed = 5\n"
+      "[price]\n"
+      "ipis = 250\n"
       "[nested]\n"
       "host_page = \"2M\"\n",
       "m.toml");
@@ -198,6 +203,10 @@ SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]
   CHECK(config->largest_mapping == page_size::m2);
   CHECK(config->merging == &merge_when_uniform);
   CHECK(config->seed == 5);
+  CHECK(config->flush_ceiling == 8);
+  CHECK(config->cpu.costs.of("ipis") == price{picoseconds{250'000}, "m.toml"});
+  CHECK(config->cpu.costs.of("pages_zeroed") == presets::zen4().costs.of("pages_zeroed"));
+  CHECK(config->cpu.costs.name() == "m.toml");
   REQUIRE(config->nested);
   CHECK(config->nested->host_page == page_size::m2);
   CHECK(config->nested->host_table_levels == 4);
@@ -213,6 +222,8 @@ SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]
     CHECK(plain->merging == usual.merging);
     CHECK(plain->nested == usual.nested);
     CHECK(plain->seed == usual.seed);
+    CHECK(plain->flush_ceiling == usual.flush_ceiling);
+    CHECK(plain->cpu.costs == usual.cpu.costs);
   }
   THEN("what is not known is refused") {
     const auto message = [](const std::string& line) {
@@ -228,5 +239,7 @@ SCENARIO("a machine file describes CPUs and mappings, too", "[workload][machine]
     CHECK_THAT(message("[nested]\nhost_table_levels = 3\n"),
                ContainsSubstring("allowed are 4 to 5"));
     CHECK_THAT(message("[nested]\nhost = 3\n"), ContainsSubstring("unknown key \"nested.host\""));
+    CHECK_THAT(message("[price]\nipi = 3\n"), ContainsSubstring("unknown key \"price.ipi\""));
+    CHECK_THAT(message("flush_ceiling = -1\n"), ContainsSubstring("flush_ceiling"));
   }
 }

@@ -41,6 +41,9 @@ class cost_model {
   /// \throws usage_error if there is no such counter or the price is negative
   cost_model& set(std::string_view counter, picoseconds each, std::string source);
 
+  /// The same prices under another name.
+  [[nodiscard]] cost_model named(std::string name) const;
+
   [[nodiscard]] const std::string& name() const { return name_; }
   /// In the order of work_statistics.
   [[nodiscard]] const std::array<price, work_statistics.size()>& prices() const { return prices_; }

@@ -5,7 +5,7 @@
 /// Prices from a TOML file.
 ///
 ///     name = "my server"
-///     base = "default"        # prices that the file does not set: "default" or "none"
+///     base = "default"        # prices that the file does not set: "default", "none" or a CPU's
 ///
 ///     [price]                 # of one unit, in nanoseconds; the names are those of the ledger
 ///     ipis = 250

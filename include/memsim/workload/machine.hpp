@@ -55,6 +55,10 @@ using machine_source = std::variant<page_allocator_config, machine_description>;
 [[nodiscard]] std::expected<machine_config, error> parse_machine_config(std::string_view text,
                                                                         std::string_view name);
 
+/// \return errc::io if the file cannot be read
+[[nodiscard]] std::expected<machine_config, error> load_machine_config(
+    const std::filesystem::path& path);
+
 /// Likewise, of which the page allocator needs only a part.
 [[nodiscard]] std::expected<page_allocator_config, error> parse_machine(std::string_view text,
                                                                         std::string_view name);
