@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <memsim/sim/spawn.hpp>
+#include <memsim/sim/task.hpp>
+
 #include "catch.hpp"
 
 using namespace memsim;
@@ -106,6 +109,30 @@ SCENARIO("an exception of a callback comes out of run(), and the simulation goes
   CHECK_FALSE(later);
   sim.run();
   CHECK(later);
+}
+
+SCENARIO("a simulator is running while an event happens", "[sim][simulator]") {
+  simulator sim;
+  simulator other;
+  std::string log;
+  const auto note = [&] { log += sim.is_running() ? 'y' : 'n'; };
+  note();
+  sim.schedule_after(1us, note);
+  spawn(sim, [&]() -> task<> {
+    note();
+    co_await delay(2us);
+    note();
+    throw std::runtime_error{"out of paper"};
+  });
+  note();
+  other.schedule_after(1us, note);
+  CHECK(other.step());
+  note();
+  CHECK_THROWS_WITH(sim.run(), "out of paper");
+  note();
+  sim.run_for(1us);
+  note();
+  CHECK(log == "nnnnyyynn");
 }
 
 SCENARIO("misuse of a simulator is refused", "[sim][simulator]") {

@@ -84,6 +84,9 @@ class simulator {
   /// \throws usage_error if `time` is negative or beyond the end of time
   void run_for(sim_duration time);
 
+  /// Whether an event is happening right now: so it is for all that a callback or a task does.
+  [[nodiscard]] bool is_running() const { return happening_; }
+
   /// Events to come, daemons' included.
   [[nodiscard]] std::size_t events() const { return events_.size(); }
   /// Those that run() waits for.
