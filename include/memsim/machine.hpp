@@ -78,6 +78,7 @@ class machine {
   /// \throws usage_error if the configuration is out of range; the message names the field
   explicit machine(const machine_config& config);
   machine(const machine& other);
+  /// \throws usage_error if called by an event of this machine's simulator
   machine& operator=(const machine& other);
   machine(machine&&) noexcept;
   machine& operator=(machine&&) noexcept;

@@ -137,6 +137,7 @@ machine::machine(const machine_config& config) : parts_{std::make_unique<parts>(
 machine::machine(std::unique_ptr<parts> made) : parts_{std::move(made)} {}
 machine::machine(const machine& other) : parts_{std::make_unique<parts>(*other.parts_)} {}
 machine& machine::operator=(const machine& other) {
+  if (sim().is_running()) throw_usage("a machine cannot be replaced by what happens on it");
   if (this != &other) *this = machine{other};
   return *this;
 }

@@ -140,6 +140,8 @@ SCENARIO("a copy is a fork", "[machine]") {
     auto& same = m;
     m = same;
     CHECK(m.state_digest() == branch.state_digest());
+    m.sim().schedule_after(sim_duration{1}, [&] { m = branch; });
+    CHECK_THROWS_WITH(m.sim().run(), ContainsSubstring("cannot be replaced"));
   }
   WHEN("a machine is moved") {
     const machine moved{std::move(m)};

@@ -147,7 +147,8 @@ class direct_map {
   ~direct_map() = default;
 
   /// Changes the flags of [first, first + count). Only splits flush: what else may be stale is the
-  /// caller's to flush, who may have more to change first. See flush().
+  /// caller's to flush, who may have more to change first. See flush(), which belongs after what
+  /// the kernel's set_memory_*() do.
   ///
   /// \param ctx    who acts; entries written, splits and flushes are added to its ledger
   /// \param count  frames, at least 1

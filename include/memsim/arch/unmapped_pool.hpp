@@ -17,6 +17,10 @@
 ///
 /// Sources: Mike Rapoport's RFCs of January 2022 (a migratetype) and March 2023 (a cache), and the
 /// integration into the page allocator proposed in 2026, of which only the outline is known here.
+///
+/// Modelling assumption: the pool stands beside the page allocator, and pageblock_type has no
+/// migratetype of its own. What is free in a claimed pageblock is taken at once, as in the RFC;
+/// what is in use then goes back to the ordinary lists when it is freed, not to the pool.
 
 #include <array>
 #include <cstdint>
