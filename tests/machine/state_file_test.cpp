@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Saved machines: what comes back is what was, and nothing else is let in.
+#include <fstream>
 #include <sstream>
 
 #include <memsim/arch/merge_policy.hpp>
@@ -117,6 +118,24 @@ SCENARIO("a machine is saved to a file", "[machine][state_file]") {
   CHECK(machine::load(path).error().code() == errc::io);
   CHECK(machine::load(path.parent_path()).error().code() == errc::io);  // a directory
   CHECK_THAT(m.save(path / "x").error().message(), ContainsSubstring("memsim_state_file_test/x: "));
+}
+
+// A file that was written when the format got its version. If it can no longer be read, or is
+// written otherwise, the format is another one and needs a version of its own.
+SCENARIO("a file of this version stays readable", "[machine][state_file]") {
+  const std::filesystem::path path = MEMSIM_TEST_DATA "/version_2.machine";
+  const auto m = machine::load(path);
+  REQUIRE(m);
+  CHECK(m->config().cpus == 2);
+  CHECK(m->config().cpu.name == "zen4");
+  CHECK(m->config().profile == linux_6_1);
+  CHECK(m->config().flush_ceiling == 8);
+  CHECK(m->config().nested == nested_paging{});
+  CHECK(m->map().counts() == direct_map_counts{.m2_splits = 1});
+  CHECK(m->done(1).remote_full_flushes == 1);
+  CHECK(m->sim().now() == sim_time{sim_duration{12'345}});
+  std::ifstream file{path, std::ios::binary};
+  CHECK(saved(*m) == std::string{std::istreambuf_iterator<char>{file}, {}});
 }
 
 SCENARIO("a truncated, damaged or foreign file is refused", "[machine][state_file]") {
