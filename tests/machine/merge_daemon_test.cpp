@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memsim/merge_daemon.hpp>
+#include <memsim/machine/merge_daemon.hpp>
 
 #include <memsim/sim/spawn.hpp>
 
