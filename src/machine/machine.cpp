@@ -10,7 +10,7 @@ namespace memsim {
 namespace {
 
 // What its parts do not look at.
-const machine_config& checked(const machine_config& config) {
+machine_config checked(const machine_config& config) {
   validate(config.largest_mapping, "largest_mapping");
   validate(config.cpu.largest_page, "cpu.largest_page");
   return config;
