@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "catch.hpp"
+#include "machine/describe.hpp"
 
 using namespace memsim;
 using memsim::detail::state_reader;
@@ -97,4 +98,17 @@ SCENARIO("an enumeration is read up to its last value, and not at all without on
   CHECK_FALSE(read<of_three>("\x03"));
   STATIC_REQUIRE(can_be_read<of_three>);
   STATIC_REQUIRE_FALSE(can_be_read<without_last>);
+}
+
+SCENARIO("a mapping has all flags that were written, and none that memsim does not know",
+         "[machine][archive]") {
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    const mapping_flags flags{static_cast<std::uint8_t>(bits)};
+    const auto back = read<mapping_flags>(written(flags));
+    if (bits <= 0xf) {
+      CHECK(back == flags);
+    } else {
+      CHECK_FALSE(back);
+    }
+  }
 }
