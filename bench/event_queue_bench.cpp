@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,16 +16,11 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "cpu_time.hpp"
 #include "hold_model.hpp"
 
 namespace memsim::bench {
 namespace {
-
-double cpu_nanoseconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 /// An iteration is a hold.
 template <class Queue>

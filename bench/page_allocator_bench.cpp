@@ -21,7 +21,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -34,6 +33,7 @@
 #include <fmt/format.h>
 
 #include "allocators.hpp"
+#include "cpu_time.hpp"
 #include "harness.hpp"
 
 namespace memsim::bench {
@@ -111,12 +111,6 @@ struct bench_machine {
   Workload workload{memory, slots.all()};
   double resident_mib = 0;
 };
-
-double cpu_nanoseconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 /// An iteration is a pair.
 template <allocator Allocator, class Mix>

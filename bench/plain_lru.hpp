@@ -71,6 +71,8 @@ class plain_lru_tlb {
     std::uint64_t l1_hits = 0;
     std::uint64_t l2_hits = 0;
     std::uint64_t walks = 0;
+
+    friend bool operator==(const counts&, const counts&) = default;
   };
 
   void translate(std::uint64_t page, page_size size) {

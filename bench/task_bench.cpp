@@ -11,7 +11,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 
 #include <benchmark/benchmark.h>
 
@@ -20,18 +19,14 @@
 #include <memsim/sim/spawn.hpp>
 #include <memsim/sim/task.hpp>
 
+#include "cpu_time.hpp"
+
 namespace memsim::bench {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr int at_a_time = 1'000;
-
-double cpu_nanoseconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 /// Runs round(), of so many steps, as often as the benchmark wants.
 template <class Round>

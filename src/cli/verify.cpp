@@ -65,6 +65,9 @@ std::string line_of(const verdict& v) {
   }
   auto line = fmt::format("{}: {} decisions compared, {} identical", v.file, v.result->compared,
                           v.result->identical);
+  if (v.result->adopted > 0) {
+    line += fmt::format(", {} steps adopted (not simulated)", v.result->adopted);
+  }
   if (const auto& d = v.result->first_difference) line += ", " + describe(*d);
   return line + fmt::format(" ({}, digest {})", v.result->profile, v.result->end_state);
 }
@@ -79,6 +82,7 @@ nlohmann::ordered_json to_json(const verdict& v) {
   json["profile"] = to_text(v.result->profile);
   json["compared"] = v.result->compared;
   json["identical"] = v.result->identical;
+  json["adopted"] = v.result->adopted;
   json["digest"] = to_text(v.result->end_state);
   if (const auto& d = v.result->first_difference) {
     json["first_difference"] = {
@@ -127,7 +131,8 @@ void add_verify(CLI::App& app, int& outcome) {
       "Prints a line for each file: decisions compared, decisions identical, and the first\n"
       "difference with both sides. A decision is the block that a request got, a fallback to\n"
       "another migratetype, a line of a snapshot of the allocator's whole state, or what the\n"
-      "direct map's counters say after a step.\n"
+      "direct map's counters say after a step. What a recording does not tell closely enough to\n"
+      "be simulated is adopted from it; such steps are counted apart, and nothing is compared.\n"
       "Exit status: 0 all identical, 1 a difference, 2 a file that cannot be read.");
   struct options {
     std::vector<std::string> files;

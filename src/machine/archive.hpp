@@ -24,9 +24,10 @@
 
 namespace memsim::detail {
 
-/// The last value of an enumeration whose values are 0 to that one.
+/// The last value of an enumeration whose values are 0 to that one; specialised beside describe().
+/// No default: with one, an enumeration that was forgotten could be written but not read.
 template <class Enum>
-inline constexpr unsigned last_value_of = 0;  // specialised beside describe()
+struct last_value_of;
 
 class state_writer {
  public:
@@ -115,7 +116,7 @@ class state_reader {
     if constexpr (std::same_as<T, bool>) {
       value = get_number(1) == 1;
     } else if constexpr (std::is_enum_v<T>) {
-      value = static_cast<T>(get_number(last_value_of<T>));
+      value = static_cast<T>(get_number(last_value_of<T>::value));
     } else if constexpr (std::unsigned_integral<T>) {
       value = static_cast<T>(get_number(std::numeric_limits<T>::max()));
     } else if constexpr (std::signed_integral<T>) {

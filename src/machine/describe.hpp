@@ -16,32 +16,35 @@
 
 namespace memsim::detail {
 
+template <unsigned Last>
+using last_value = std::integral_constant<unsigned, Last>;
+
 template <>
-inline constexpr unsigned last_value_of<region_kind> = 2;
+struct last_value_of<region_kind> : last_value<2> {};
 template <>
-inline constexpr unsigned last_value_of<zone_type> = zone_types - 1;
+struct last_value_of<zone_type> : last_value<zone_types - 1> {};
 template <>
-inline constexpr unsigned last_value_of<migratetype> = migratetypes - 1;
+struct last_value_of<migratetype> : last_value<migratetypes - 1> {};
 template <>
-inline constexpr unsigned last_value_of<page_size> = page_sizes - 1;
+struct last_value_of<page_size> : last_value<page_sizes - 1> {};
 template <>
-inline constexpr unsigned last_value_of<replacement> = 2;
+struct last_value_of<replacement> : last_value<2> {};
 template <>
-inline constexpr unsigned last_value_of<walk_cache_flush> = 1;
+struct last_value_of<walk_cache_flush> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<fallback_rule> = 1;
+struct last_value_of<fallback_rule> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<highatomic_deduction> = 1;
+struct last_value_of<highatomic_deduction> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<highatomic_limit> = 1;
+struct last_value_of<highatomic_limit> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<boost_exemption> = 1;
+struct last_value_of<boost_exemption> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<pcp_rule> = 1;
+struct last_value_of<pcp_rule> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<counter_rule> = 1;
+struct last_value_of<counter_rule> : last_value<1> {};
 template <>
-inline constexpr unsigned last_value_of<rule> = 1;
+struct last_value_of<rule> : last_value<1> {};
 
 template <class Archive>
 void describe(Archive& a, memory_region& r) {
@@ -130,9 +133,14 @@ void describe(Archive& a, kernel_profile& p) {
 
 template <class Archive>
 void describe(Archive& a, mapping_flags& flags) {
+  constexpr auto known = mapping_flag::present | mapping_flag::writable | mapping_flag::encrypted |
+                         mapping_flag::keep_small;
   auto bits = flags.bits();
   a(bits);
-  flags = mapping_flags{static_cast<std::uint8_t>(bits & 0xf)};
+  if constexpr (requires { a.refuse(); }) {
+    if (mapping_flags{bits}.without(known) != mapping_flags{}) return a.refuse();
+  }
+  flags = mapping_flags{bits};
 }
 template <class Archive>
 void describe(Archive& a, mapping& m) {

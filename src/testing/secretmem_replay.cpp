@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recording of secret memory: what its pages do to the direct map.
 //
-// Which frame a new page got is taken from the recording, and so is what a step did that takes
-// pages without telling their frames; everything else is decided here.
+// Which frame a new page got is taken from the recording. A step that takes pages without telling
+// their frames cannot be simulated: what it did is adopted, and not counted as compared.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -10,23 +10,18 @@
 
 #include <memsim/core/text.hpp>
 
-#include "testing/direct_map_run.hpp"
 #include "testing/golden_score.hpp"
+#include "testing/secretmem_run.hpp"
 
 namespace memsim::testing {
 namespace {
 
 using detail::field_cursor;
 
-// Steps that may take pages of which only the number, if anything, is recorded.
-constexpr std::array<std::string_view, 2> takes_unknown_pages{"fill", "writefrom"};
-
-// OPERATION => RESULT | COUNTERS
-struct step {
-  std::string_view operation;
-  std::optional<pfn> frame{};  // that a touched page has now
-  recorded_mappings counters{};
-};
+// Pages are numbered through: slot after slot of a process, process after process.
+constexpr std::uint64_t processes = 4;
+constexpr std::uint64_t slots = 16;
+constexpr std::uint64_t slot_pages = 1ULL << 32;
 
 // `4k=A 2M=B 1G=C l2=D l3=E`
 recorded_mappings read_counters(field_cursor& in) {
@@ -45,31 +40,49 @@ recorded_mappings read_counters(field_cursor& in) {
   return c;
 }
 
-std::string text_of(const recorded_mappings& c) {
-  return fmt::format("4k={} 2M={} 1G={} l2={} l3={}", c.k4, c.m2, c.g1, c.m2_splits, c.g1_splits);
+// P F I, and N for a fill.
+page_range read_pages(field_cursor& in, std::string_view operation) {
+  const auto process = in.number<std::uint64_t>(0, processes - 1);
+  const auto slot = in.number<std::uint64_t>(0, slots - 1);
+  const auto index = in.number<std::uint64_t>(0, slot_pages - 1);
+  const auto count = operation == "fill" ? in.number<std::uint64_t>(0, slot_pages - index) : 1;
+  const auto first = (process * slots + slot) * slot_pages + index;
+  return {first, first + count};
 }
 
-step read_step(std::string_view line, std::string& problem) {
+// OPERATION => RESULT | COUNTERS
+secretmem_step read_step(std::string_view line, std::string& problem) {
   constexpr std::string_view arrow = " => ";
   constexpr std::string_view bar = " | ";
-  step s;
+  secretmem_step s;
   const auto result = line.find(arrow);
   const auto counters = line.rfind(bar);
   if (result == std::string_view::npos || counters == std::string_view::npos || counters < result) {
     problem = "expected 'OPERATION => RESULT | COUNTERS'";
     return s;
   }
-  s.operation = line.substr(0, line.find(' '));
+  field_cursor does{line.substr(0, result)};
+  s.operation = does.word();
+  const bool touches = s.operation == "touch";
+  const bool fills = s.operation == "fill";
+  if (touches || fills || s.operation == "writefrom") s.pages = read_pages(does, s.operation);
+
   field_cursor words{line.substr(result + arrow.size(), counters - result - arrow.size())};
   while (words.ok() && !words.at_end()) {
     const auto word = words.word();
-    if (!word.starts_with("pfn=")) continue;
-    const auto frame = words.parse<std::uint64_t>(word.substr(4), 0, max_frame_end.value() - 1);
-    if (frame != 0) s.frame = pfn{frame};
+    if (touches && word.starts_with("pfn=")) {
+      const auto frame = words.parse<std::uint64_t>(word.substr(4), 0, max_frame_end.value() - 1);
+      if (frame != 0) s.frame = pfn{frame};
+    }
+    if (fills && word.starts_with("n=")) {
+      s.done = words.parse<std::uint64_t>(word.substr(2), 0, boost::icl::cardinality(s.pages));
+    }
   }
   field_cursor in{line.substr(counters + bar.size())};
   s.counters = read_counters(in);
-  problem = words.ok() ? in.problem() : words.problem();
+  for (const auto* part : {&does, &words, &in}) {
+    if (problem.empty()) problem = part->problem();
+  }
   return s;
 }
 
@@ -115,56 +128,10 @@ std::vector<mapped_run> layout_of(const recorded_mappings& counted) {
   return with_small(std::move(runs), split_image, twice / 2);
 }
 
-class secretmem_replay {
- public:
-  explicit secretmem_replay(const recorded_mappings& start)
-      : run_{layout_of(start), memory_of(start), start} {}
-
-  // The counters after a step.
-  [[nodiscard]] std::expected<recorded_mappings, error> after(const step& s) {
-    const auto before = run_.counters();
-    if (s.frame && s.operation == "touch") return after_touch(*s.frame, s.counters);
-    if (std::ranges::find(takes_unknown_pages, s.operation) == takes_unknown_pages.end()) {
-      return before;
-    }
-    const auto splits = s.counters.m2_splits - before.m2_splits;
-    if (!are_splits(before, s.counters)) return before;
-    run_.assume(s.counters);
-    unknown_splits_ += splits;
-    return s.counters;
-  }
-  [[nodiscard]] digest state_digest() const { return run_.state_digest(); }
-
- private:
-  static bytes memory_of(const recorded_mappings& start) {
-    const mapping_counts mapped{start.k4, start.m2, start.g1};
-    return std::max(64_MiB, bytes{mapped.frames() * page_bytes});
-  }
-
-  // A new page leaves the direct map; one that was there before has left it already.
-  std::expected<recorded_mappings, error> after_touch(pfn frame, const recorded_mappings& seen) {
-    const auto before = run_.counters();
-    const auto done = run_.change(frame, 1, make_invalid, change_calls::per_page);
-    if (!done) return std::unexpected{done.error()};
-    if (run_.counters() != before && seen == before && unknown_splits_ > 0) {
-      --unknown_splits_;  // this was one of them
-      run_.assume(seen);
-    }
-    return run_.counters();
-  }
-
-  // Whether the difference is that of some splits (D5).
-  static bool are_splits(const recorded_mappings& before, const recorded_mappings& after) {
-    const auto m2 = after.m2_splits - before.m2_splits;
-    const auto g1 = after.g1_splits - before.g1_splits;
-    return after.m2_splits >= before.m2_splits && after.g1_splits >= before.g1_splits &&
-           after.k4 == before.k4 + m2 * page_table_entries &&
-           after.m2 + m2 == before.m2 + g1 * page_table_entries && after.g1 + g1 == before.g1;
-  }
-
-  direct_map_run run_;
-  std::uint64_t unknown_splits_ = 0;  // of 2 MiB, nobody knows where
-};
+bytes memory_of(const recorded_mappings& start) {
+  const mapping_counts mapped{start.k4, start.m2, start.g1};
+  return std::max(64_MiB, bytes{mapped.frames() * page_bytes});
+}
 
 }  // namespace
 
@@ -172,20 +139,20 @@ std::expected<golden_result, error> replay_secretmem(golden_input input) {
   auto& lines = *input.lines;
   golden_result result{.kernel = input.header.kernel, .profile = input.profile};
   golden_score score{result};
-  std::unique_ptr<secretmem_replay> run;
+  std::unique_ptr<secretmem_run> run;
   while (lines.next()) {
     std::string problem;
     const auto s = read_step(lines.line(), problem);
+    if (!run && s.operation != "start") return lines.malformed("the first step is not 'start'");
     if (!problem.empty()) return lines.malformed(problem);
     try {
       if (!run) {
-        if (s.operation != "start") return lines.malformed("the first step is not 'start'");
-        run = std::make_unique<secretmem_replay>(s.counters);
+        run = std::make_unique<secretmem_run>(layout_of(s.counters), memory_of(s.counters),
+                                              s.counters);
         continue;
       }
-      const auto counters = run->after(s);
-      if (!counters) return lines.unsupported(counters.error().message());
-      score.compare(lines.number(), text_of(s.counters), text_of(*counters));
+      const auto done = run->follow(s, lines.number(), score);
+      if (!done) return lines.unsupported(done.error().message());
     } catch (const usage_error& e) {
       return lines.malformed(e.what());
     }

@@ -82,6 +82,24 @@ SCENARIO("recordings are verified, a line each, whatever becomes of them", "[cli
   }
 }
 
+SCENARIO("what was adopted is not passed off as compared", "[cli]") {
+  temporary_directory scratch;
+  scratch.write("fill.trace",
+                "trace secretmem 1\nkernel 6.1\nbegin\n"
+                "start => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+                "memfd 0 0 => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+                "fill 0 0 0 9 => ok n=9 | 4k=2048 2M=29 1G=0 l2=2 l3=0\n");
+  scratch.write("same.trace", recording("1"));
+  CHECK_THAT(run_program(scratch, "verify fill.trace").out,
+             ContainsSubstring("fill.trace: 1 decisions compared, 1 identical, 1 steps adopted "
+                               "(not simulated) (linux_6_1, "));
+  const auto json =
+      nlohmann::json::parse(run_program(scratch, "verify --json fill.trace same.trace").out);
+  CHECK(json["files"][0]["compared"] == 1);
+  CHECK(json["files"][0]["adopted"] == 1);
+  CHECK(json["files"][1]["adopted"] == 0);
+}
+
 // The sanitizers' own memory leaves no room below any limit.
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("a machine too large for this host does not end the verification", "[cli]") {

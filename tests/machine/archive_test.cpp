@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "catch.hpp"
+#include "machine/describe.hpp"
 
 using namespace memsim;
 using memsim::detail::state_reader;
@@ -76,4 +77,38 @@ SCENARIO("things made of things come back", "[machine][archive]") {
   check_round_trip(std::optional<std::uint64_t>{5});
   check_round_trip(pfn{1ULL << 30});
   check_round_trip(order{9});
+}
+
+namespace {
+
+enum class of_three : std::uint8_t { first, second, third };
+enum class without_last : std::uint8_t { first, second };
+
+template <class T>
+concept can_be_read = requires { detail::last_value_of<T>::value; };
+
+}  // namespace
+
+template <>
+struct memsim::detail::last_value_of<of_three> : std::integral_constant<unsigned, 2> {};
+
+SCENARIO("an enumeration is read up to its last value, and not at all without one",
+         "[machine][archive]") {
+  check_round_trip(of_three::third);
+  CHECK_FALSE(read<of_three>("\x03"));
+  STATIC_REQUIRE(can_be_read<of_three>);
+  STATIC_REQUIRE_FALSE(can_be_read<without_last>);
+}
+
+SCENARIO("a mapping has all flags that were written, and none that memsim does not know",
+         "[machine][archive]") {
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    const mapping_flags flags{static_cast<std::uint8_t>(bits)};
+    const auto back = read<mapping_flags>(written(flags));
+    if (bits <= 0xf) {
+      CHECK(back == flags);
+    } else {
+      CHECK_FALSE(back);
+    }
+  }
 }

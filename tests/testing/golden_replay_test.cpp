@@ -291,7 +291,9 @@ TEST_CASE("a recording of secret memory is compared in its direct map", "[golden
   const auto same = replay_text(small_secretmem);
   REQUIRE(same);
   CHECK(same->first_difference.has_value() == false);
-  CHECK(same->compared == 6);
+  // The fill, and the two touches that may have met what it split, cannot be predicted.
+  CHECK(same->compared == 3);
+  CHECK(same->adopted == 3);
 
   THEN("a split that was not recorded is a difference") {
     const auto unsplit = replay_text(
@@ -320,6 +322,12 @@ TEST_CASE("a recording of secret memory is compared in its direct map", "[golden
                ContainsSubstring("x.trace:5: 'x' is not a number"));
     CHECK_THAT(message_of(replaced(small_secretmem, "pfn=2000", "pfn=99999999")),
                ContainsSubstring("frame 99999999 leaves the direct map"));
+    CHECK_THAT(message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 0 1")),
+               ContainsSubstring("x.trace:8: the line ends early"));
+    CHECK_THAT(message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 16 1 9")),
+               ContainsSubstring("x.trace:8: '16' is not a number from 0 to 15"));
+    CHECK_THAT(message_of(replaced(small_secretmem, "ok n=9", "ok n=10")),
+               ContainsSubstring("x.trace:8: '10' is not a number from 0 to 9"));
     CHECK_THAT(message_of(small_secretmem + "exit 0\n"),
                ContainsSubstring("expected 'OPERATION => RESULT | COUNTERS'"));
     CHECK_THAT(message_of("trace secretmem 1\nkernel 6.1\nbegin\n"), ContainsSubstring("'start'"));

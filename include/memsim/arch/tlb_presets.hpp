@@ -56,11 +56,11 @@ namespace memsim::presets {
 
 /// Arm Neoverse N1 (2019), with 4 KiB granules.
 ///
-/// | structure       | entries                              | source |
-/// |-----------------|--------------------------------------|--------------------------------------|
-/// | L1, 4K and 2M   | 48, fully associative                | Arm Neoverse N1 Technical Reference |
-/// | L2, all sizes   | 1280, 5-way                          | Manual (100616), MMU chapter | | walk
-/// caches     | [A] as Skylake's                     | not published                        |
+/// | structure      | entries                               | source                              |
+/// |----------------|---------------------------------------|-------------------------------------|
+/// | L1, 4K and 2M  | 48, fully associative                 | Arm Neoverse N1 Technical Reference |
+/// | L2, all sizes  | 1280, 5-way                           | Manual (100616), MMU chapter        |
+/// | walk caches    | [A] as Skylake's                      | not published                       |
 ///
 /// The CPU puts a piece of a 1 GiB block in L1, for which it has no entries of that size; here L1
 /// does not keep it [A]. A flush of one page drops the walk-cache entries on the way to it alone,

@@ -34,6 +34,9 @@ struct golden_result {
   /// run of the map at the end.
   std::uint64_t compared = 0;
   std::uint64_t identical = 0;
+  /// Steps that the recording does not describe closely enough to simulate them, so that their
+  /// outcome was taken from it. Nothing is compared in them; see docs/validation.md.
+  std::uint64_t adopted = 0;
   std::optional<golden_difference> first_difference{};
   digest end_state{};  ///< after the last record
 

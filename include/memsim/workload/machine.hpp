@@ -43,10 +43,8 @@ using machine_source = std::variant<page_allocator_config, machine_description>;
 /// Keys: `memory` (a size) or `[[region]]` tables (`start`, `size`, `kind` = ram, reserved or
 /// undescribed); `cpus`, `cpu` (a preset), `profile`, `movable_zone`, `[[cma]]` tables (`base`,
 /// `size`), `largest_mapping` (4K, 2M or 1G), `merging` (never, on_request or when_uniform),
-/// `seed`,
-/// `[nested]` (`host_page`, `host_table_levels`: the machine is a guest), and `[tuning]` with the
-/// members of `tuning`. Sizes and addresses are numbers of bytes or strings
-/// such as
+/// `seed`, `[nested]` (`host_page`, `host_table_levels`: the machine is a guest), and `[tuning]`
+/// with the members of `tuning`. Sizes and addresses are numbers of bytes or strings such as
 /// `"16 GiB"`.
 ///
 /// \param name  the file's, for messages
