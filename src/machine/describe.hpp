@@ -133,12 +133,10 @@ void describe(Archive& a, kernel_profile& p) {
 
 template <class Archive>
 void describe(Archive& a, mapping_flags& flags) {
-  constexpr auto known = mapping_flag::present | mapping_flag::writable | mapping_flag::encrypted |
-                         mapping_flag::keep_small;
   auto bits = flags.bits();
   a(bits);
   if constexpr (requires { a.refuse(); }) {
-    if (mapping_flags{bits}.without(known) != mapping_flags{}) return a.refuse();
+    if (bits > mapping_flags::all_bits) return a.refuse();
   }
   flags = mapping_flags{bits};
 }

@@ -290,6 +290,12 @@ SCENARIO("a direct map is plain data and comes back from it", "[arch][direct_map
   }
 }
 
+SCENARIO("only flags that there are can be set", "[arch][direct_map]") {
+  CHECK(mapping_flags{0xf}.has(mapping_flag::keep_small));
+  CHECK_THROWS_WITH(mapping_flags{0x40},
+                    ContainsSubstring("mapping flags 0x40: allowed are 0 to 0xf"));
+}
+
 SCENARIO("the counters read as in /proc/meminfo", "[arch][direct_map]") {
   mapped_machine m{3_GiB};
   CHECK(m.map.meminfo_text() ==

@@ -22,6 +22,8 @@ enum class mapping_flag : std::uint8_t {
 /// A set of them.
 class mapping_flags {
  public:
+  static constexpr std::uint8_t all_bits = 0xf;
+
   constexpr mapping_flags() = default;
   constexpr mapping_flags(mapping_flag flag) : bits_{static_cast<std::uint8_t>(flag)} {}
   /// \throws usage_error if a bit is none of the flags
@@ -43,7 +45,6 @@ class mapping_flags {
   friend constexpr bool operator==(mapping_flags, mapping_flags) = default;
 
  private:
-  static constexpr std::uint8_t all_bits = 0xf;
   [[noreturn]] static void detail_refuse(std::uint8_t bits);
 
   std::uint8_t bits_ = 0;
