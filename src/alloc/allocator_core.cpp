@@ -23,7 +23,8 @@ allocator_core::allocator_core(memory_map memory, const kernel_profile& profile,
       settings_{settings},
       cpus_{cpus},
       zones_{std::move(zones)},
-      frames_{end_of(memory_, zones_)} {
+      frames_{end_of(memory_, zones_)},
+      lru_{cpus} {
   preferred_zone_.fill(no_zone);
   for (std::size_t i = 0; i < zones_.size(); ++i) {
     for (auto highest = static_cast<unsigned>(zones_[i].extent.type); highest < zone_types;
@@ -69,6 +70,30 @@ void allocator_core::set_below_high(zone& z, bool below) const {
   const bool high_mark_first = profile_.high_mark_first == rule::on && !below;
   z.first_mark = static_cast<std::uint8_t>(high_mark_first ? margin_entry({}, false, true) : 0u);
   for (auto& pcp : z.cpus) derive_trim(z, pcp);
+}
+
+void allocator_core::report_scan(scan_event::scanner which, std::uint64_t first, std::uint64_t last,
+                                 std::uint64_t taken) const {
+  const scan_event event{which, pfn{first}, pfn{last}, taken};
+  for (auto* observer : observers_) observer->on_scan(event);
+}
+
+bool allocator_core::has_descriptor(std::uint64_t frame) const {
+  if (frame >= frames_.end().value()) return false;
+  const auto* const region = memory_.find(pfn{frame});
+  return region != nullptr && region->kind != region_kind::undescribed;
+}
+
+bool allocator_core::is_described_in(const zone& z, std::uint64_t frame) const {
+  return frame >= z.extent.start.value() && frame < z.extent.end().value() && has_descriptor(frame);
+}
+
+bool allocator_core::is_pageblock_of(const zone& z, std::uint64_t frame) const {
+  const auto block = frame / pageblock_frames;
+  if (block >= frames_.pageblocks()) return false;
+  const auto first = std::max(block * pageblock_frames, z.extent.start.value());
+  const auto last = std::min((block + 1) * pageblock_frames, z.extent.end().value()) - 1;
+  return is_described_in(z, first) && is_described_in(z, last);
 }
 
 void allocator_core::flag_movable(frame_index frame, bool movable) {

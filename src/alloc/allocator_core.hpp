@@ -9,12 +9,16 @@
 /// are 32-bit here; arguments have been checked by page_allocator.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
 #include <memsim/alloc/observer.hpp>
 #include <memsim/alloc/page_allocator.hpp>
+#include <memsim/alloc/page_owner.hpp>
 
+#include "alloc/cma.hpp"
+#include "alloc/lru.hpp"
 #include "alloc/request.hpp"
 
 namespace memsim::detail {
@@ -23,6 +27,8 @@ using frame_index = frame_table::node;
 
 /// No block: the answer of everything that looks for one.
 inline constexpr frame_index no_frame = ~frame_index{0};
+
+using free_list_position = free_list::position;
 
 /// Where on a list a block goes.
 enum class list_end : bool { head, tail };
@@ -94,7 +100,16 @@ class allocator_core {
   std::vector<zone> zones_;  // ascending
   frame_table frames_;
   std::vector<cma_area> cma_areas_;
+  std::vector<cma_bitmap> cma_bitmaps_;  // one an area
+  void set_cma_areas(const std::vector<cma_area>& areas) {
+    cma_areas_ = areas;
+    cma_bitmaps_.clear();
+    for (const auto& area : areas) cma_bitmaps_.emplace_back(area);
+  }
   allocator_counts counts_;
+  lru_state lru_;
+  std::vector<page_owner*> owners_;              // by ID less one; nullptr: not attached
+  std::map<frame_index, std::uint32_t> pins_{};  // how often a page is pinned
   std::vector<allocator_observer*> observers_;
   allocation_gate* gate_ = nullptr;
   static constexpr std::uint8_t no_zone = 0xff;
@@ -129,6 +144,7 @@ class allocator_core {
   // Frees: A10, B6, drains. pcp.cpp
   void free(context& ctx, frame_index frame, unsigned order);
   void drain_zone(context& ctx, zone& z, cpu_id cpu);
+  void drain_zone_everywhere(context& ctx, zone& z);
 
   // Pageblocks.
   [[nodiscard]] migratetype block_type(frame_index frame) const {
@@ -146,12 +162,74 @@ class allocator_core {
     return {z, z.cpus[cpu.value()], cpu, z.cpus[ctx.cpu.value()].pending, ctx.done};
   }
 
+  // What pages in use are used for: page_use.cpp.
+  void assign(cpu_id cpu, frame_index frame, const page_use& use);
+  void forget_use(frame_index frame);
+  [[nodiscard]] page_owner* owner_of(page_info page) const;
+  void pin(frame_index frame);
+  std::expected<frame_index, errc> move_elsewhere(context& ctx, frame_index frame);
+
+  // The LRU lists: lru.cpp.
+  [[nodiscard]] frame_list& lru_list_of(page_flags flags);
+  void set_flags(frame_index frame, page_flags flags);
+  void add_to_lru(cpu_id cpu, frame_index frame);
+  void put_on_lru(frame_index frame);
+  void take_off_lru(frame_index frame);
+  void flush_lru_batch(cpu_id cpu);
+  void flush_lru_batches();
+
+  // Moving pages: migration.cpp.
+  void take_for_move(frame_index frame);
+  void put_back_from_move(cpu_id cpu, frame_index frame);
+  migration_result move_page(context& ctx, frame_index from, frame_index to);
+
+  // Contiguous ranges: contig.cpp.
+  std::expected<void, errc> take_range(context& ctx, frame_index first, frame_index last,
+                                       migratetype type);
+  void drop_clean_pages(context& ctx, std::vector<frame_index>& batch);
+  void hand_out_pages(frame_index head, unsigned order);
+
+  // Compaction: compaction.cpp, compaction_requests.cpp, skip_hints.cpp.
+  const zone* capture_zone_ = nullptr;  // a block that merging brings to the order is kept
+  unsigned capture_order_ = 0;
+  migratetype capture_type_{};
+  frame_index captured_ = no_frame;
+  [[nodiscard]] bool captures(unsigned order, migratetype type) const;
+  direct_compaction compact_directly(context& ctx, const request& wanted, bool may_use_fs,
+                                     compact_priority priority);
+  void compact_in_background(context& ctx, unsigned order, zone_type highest);
+  void compact_everything(context& ctx);
+  compact_result compaction_suitability(const zone& z, int order, zone_type highest,
+                                        bool may_use_cma);
+  void reset_scanners(zone& z);
+  void reset_skip_hints(zone& z);
+  bool clear_skip_hint(const zone& z, std::uint64_t frame, bool source, bool target);
+  void report_scan(scan_event::scanner which, std::uint64_t first, std::uint64_t last,
+                   std::uint64_t taken) const;
+  // Whether a frame has a descriptor; one of this zone; the ends of its pageblock have.
+  [[nodiscard]] bool has_descriptor(std::uint64_t frame) const;
+  [[nodiscard]] bool is_described_in(const zone& z, std::uint64_t frame) const;
+  [[nodiscard]] bool is_pageblock_of(const zone& z, std::uint64_t frame) const;
+
+  // Requests and frees as a user makes them, counted and told of: page_allocator.cpp.
+  frame_index allocate_block(context& ctx, order size, gfp flags);
+  frame_index allocate_page(context& ctx, gfp flags) {
+    return allocate_block(ctx, order{0}, flags);
+  }
+  void end_request(context& ctx, order size, gfp flags, std::optional<pfn> found);
+  void hand_out(frame_index frame, unsigned order) { frames_.set_allocated(frame, order); }
+  void free_block(context& ctx, frame_index frame, unsigned order);
+  void free_page(context& ctx, frame_index frame) { free_block(ctx, frame, 0); }
+
   // Free lists: free_lists.hpp.
   void insert(actor& a, frame_index frame, unsigned order, migratetype type, list_end end);
   void remove(actor& a, frame_index frame, unsigned order);
   [[nodiscard]] frame_index first_block(zone& z, unsigned order, migratetype type);
   frame_index take_first(actor& a, unsigned order, migratetype type);
   void make_room(zone& z, unsigned order, migratetype type);
+  void rotate(zone& z, unsigned order, migratetype type, free_list_position head);
+  template <class F>
+  void for_each_free_block(frame_index block, F f);
 
   // The buddy system: A7, A11. buddy.cpp
   frame_index take_smallest(actor& a, unsigned order, migratetype type);
@@ -160,7 +238,9 @@ class allocator_core {
   void give_back(actor& a, frame_index frame, unsigned order, migratetype type);
   merge_result merge(actor& a, frame_index frame, unsigned order, migratetype type);
   static void count_merges(actor& a, merge_result result);
-  void merge_large(actor& a, frame_index frame, unsigned order, migratetype type);
+  void merge_large(actor& a, frame_index frame, unsigned order, migratetype type,
+                   list_end end = list_end::head);
+  bool merge_capturing(actor& a, frame_index frame, unsigned order, migratetype type);
 
   // Lagging counters: A13. counters.hpp
   void change_free(actor& a, std::int64_t pages);
@@ -208,6 +288,7 @@ class allocator_core {
   void bulk_free(actor& a, std::uint32_t pages, unsigned list);
   std::uint32_t free_from_tail(actor& a, unsigned list, std::uint32_t pages);
   void free_blocks(actor& a, page_ring& ring, std::uint32_t blocks, unsigned order);
+  void free_blocks_watchfully(actor& a, page_ring& ring, std::uint32_t blocks, unsigned order);
   void prefetch_for_free(const page_ring& ring, unsigned order);
 
   // High-order atomic reserve: A12, B9. highatomic.cpp

@@ -28,6 +28,10 @@ void check_cma_area(const std::vector<zone_extent>& zones, const memory_map& mem
     throw_usage("cma_areas: {} is not made of whole pageblocks of {} frames", area,
                 pageblock_frames);
   }
+  if (area.per_bit > max_page_order || area.count % area.per_bit.frames() != 0) {
+    throw_usage("cma_areas: a bit of {} stands for {} frames: allowed are powers of two up to {}",
+                area, area.per_bit.frames(), max_page_order.frames());
+  }
   const bool within_a_zone = std::ranges::any_of(zones, [&](const zone_extent& z) {
     return z.start <= area.base && area.base < z.end() && area.count <= z.end() - area.base;
   });
@@ -96,7 +100,7 @@ std::unique_ptr<allocator_core> boot(const page_allocator_config& config) {
   tune(states, config.cpus, config.settings, config.profile);
   auto core = std::make_unique<allocator_core>(config.memory, config.profile, config.settings,
                                                config.cpus, zones_of(states, config.profile));
-  core->cma_areas_ = areas;
+  core->set_cma_areas(areas);
 
   context boot_cpu;
   for (auto& z : core->zones_) {

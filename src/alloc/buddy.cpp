@@ -61,11 +61,50 @@ block_run allocator_core::take_run(actor& a, unsigned order, migratetype type, s
 // A11: the free block is counted, merged with its buddies and listed.
 void allocator_core::give_back(actor& a, frame_index frame, unsigned order, migratetype type) {
   count_block(a, std::int64_t{1} << order, type);
+  if (capture_zone_ == &a.z && merge_capturing(a, frame, order, type)) return;
   count_merges(a, merge(a, frame, order, type));
 }
 
+// Compaction A10, B11: whether a block that has come to this order is what a request waits for.
+bool allocator_core::captures(unsigned order, migratetype type) const {
+  if (order != capture_order_ || order >= max_page_order.value() || captured_ != no_frame) {
+    return false;
+  }
+  if (type == migratetype::cma || type == migratetype::isolate) return false;
+  if (order >= pageblock_order.value() || type != migratetype::movable) return true;
+  return profile_.captures_movable == rule::on && capture_type_ == migratetype::movable;
+}
+
+// Whether merging would bring a block to the order that is waited for; it is kept then, and its
+// pages are counted out again.
+bool allocator_core::merge_capturing(actor& a, frame_index frame, unsigned order,
+                                     migratetype type) {
+  if (!captures(capture_order_, type)) return false;
+  frame_index head = frame;
+  for (unsigned o = order; o < capture_order_; ++o) {
+    const frame_index buddy = head ^ (1u << o);
+    if (!frames_.mark(buddy, o).is_free(o)) return false;
+    if (o >= pageblock_order.value()) {
+      const auto other = block_type(buddy);
+      if (type != other && !(is_mergeable(type) && is_mergeable(other))) return false;
+    }
+    head &= buddy;
+  }
+  if (order > capture_order_) return false;
+  for (head = frame; order < capture_order_; ++order) {
+    const frame_index buddy = head ^ (1u << order);
+    remove(a, buddy, order);
+    ++a.done.blocks_merged;
+    head &= buddy;
+  }
+  count_block(a, -(std::int64_t{1} << order), type);
+  captured_ = head;
+  return true;
+}
+
 // A11.2 and A11.3 from pageblock order on, B8.
-void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, migratetype type) {
+void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, migratetype type,
+                                 list_end end) {
   for (; order < max_page_order.value(); ++order) {
     const frame_index buddy = frame ^ (1u << order);
     if (!frames_.mark(buddy, order).is_free(order)) break;
@@ -78,7 +117,31 @@ void allocator_core::merge_large(actor& a, frame_index frame, unsigned order, mi
     frame &= buddy;
     ++a.done.blocks_merged;
   }
-  insert(a, frame, order, type, list_end::head);
+  insert(a, frame, order, type, end);
+}
+
+// The entry at a position becomes the head; those before it go, in order, to the tail.
+void allocator_core::rotate(zone& z, unsigned order, migratetype type, free_list_position head) {
+  auto& list = z.lists[list_number(order, type)];
+  const auto first = list.first();
+  const auto last = list.last();
+  const auto replace = [&](frame_index frame, free_list_position at) {
+    frames_.place(frame, order) = at;
+  };
+  if (head - first <= last - head) {
+    for (auto at = first; at != head; ++at) {
+      const bool current = is_current(frames_, list, at, order, type);
+      const auto frame = list.pop_front();
+      if (current) replace(frame, list.push_back(frame));
+    }
+  } else {
+    for (auto at = last; at != head;) {
+      --at;
+      const bool current = is_current(frames_, list, at, order, type);
+      const auto frame = list.pop_back();
+      if (current) replace(frame, list.push_front(frame));
+    }
+  }
 }
 
 // Drops the stale entries of a full list, or doubles it if few are.

@@ -65,8 +65,9 @@ inline void allocator_core::change_cma(actor& a, std::int64_t pages) {
   }
 }
 
-/// Free pages of a block on a list of `type` came or went.
+/// Free pages of a block on a list of `type` came or went. Isolated ones do not count (contig A1).
 inline void allocator_core::count_block(actor& a, std::int64_t pages, migratetype type) {
+  if (type == migratetype::isolate) return;
   change_free(a, pages);
   if (!is_mergeable(type)) count_special(a, pages, type);
 }

@@ -94,6 +94,27 @@ inline frame_index allocator_core::take_first(actor& a, unsigned order, migratet
   return frame;
 }
 
+/// Calls f(frame, order) for every free block that begins in a pageblock, ascending; f may take it
+/// off its list.
+template <class F>
+void allocator_core::for_each_free_block(frame_index block, F f) {
+  const auto whole = frames_.mark(block, pageblock_order.value());
+  if (whole.use() == frame_use::free) {
+    f(block, whole.order());
+    return;
+  }
+  if (!frames_.touched(block / block_frames)) return;
+  for (frame_index frame = block; frame < block + block_frames;) {
+    const auto mark = frames_.marks()[frame];
+    if (mark.use() == frame_use::free) {
+      f(frame, mark.order());
+      frame += 1u << mark.order();
+    } else {
+      ++frame;
+    }
+  }
+}
+
 /// The lowest order from `order` up that has a block of the type, or page_orders.
 [[nodiscard]] inline unsigned lowest_order_with(const zone& z, unsigned order, migratetype type) {
   const std::uint32_t orders = z.free_orders[static_cast<unsigned>(type)] >> order;

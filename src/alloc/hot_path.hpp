@@ -87,7 +87,8 @@ inline constexpr auto pcp_list_table = [] {
   if (order == 0) {
     frames_.hand_out_page(frame);
   } else {
-    frames_.mark(frame, order) = frame_mark::allocated(order);
+    frames_.mark(frame, order) =
+        flags.has_any(gfp_flag::comp) ? frame_mark::compound(order) : frame_mark::allocated(order);
   }
   ++counts_.allocations[order];
   if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += 1u << order;
@@ -117,7 +118,8 @@ inline constexpr auto pcp_list_table = [] {
 [[gnu::always_inline]] inline bool allocator_core::end_allocation_hot(frame_index frame,
                                                                       unsigned order) {
   if (order == 0) return frames_.take_back_page_if_out(frame);
-  if (frame % (1u << order) != 0 || !frames_.mark(frame, order).is_allocated(order)) return false;
+  const auto mark = frames_.mark(frame, order);
+  if (frame % (1u << order) != 0 || !mark.is_allocated(order) || mark.movable()) return false;
   frames_.mark(frame, order) = frame_mark::per_cpu(order);
   return true;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "alloc/checks.hpp"
 #include "alloc/hot_path.hpp"
 #include "alloc/state.hpp"
 
@@ -46,47 +47,32 @@ constexpr std::array counts_table{
     statistic<allocator_counts>{"kswapd_wakeups", "events",
                                 "times the reclaimer was woken because a zone was boosted",
                                 &allocator_counts::kswapd_wakeups},
+    statistic<allocator_counts>{"pages_migrated", "pages", "pages moved to another frame",
+                                &allocator_counts::pages_migrated},
+    statistic<allocator_counts>{"migrations_refused", "attempts",
+                                "attempts to move a page that it did not allow",
+                                &allocator_counts::migrations_refused},
+    statistic<allocator_counts>{"range_requests", "requests",
+                                "attempts to take a contiguous range, those of CMA included",
+                                &allocator_counts::range_requests},
+    statistic<allocator_counts>{"failed_range_requests", "requests",
+                                "of those, attempts that found the range busy",
+                                &allocator_counts::failed_range_requests},
+    statistic<allocator_counts>{"pages_migrated_in_vain", "pages",
+                                "pages moved out of a range that then was not had",
+                                &allocator_counts::pages_migrated_in_vain},
+    statistic<allocator_counts>{"clean_pages_dropped", "pages",
+                                "clean page cache pages dropped from a range instead of moved",
+                                &allocator_counts::clean_pages_dropped},
+    statistic<allocator_counts>{"compactions", "runs", "runs of compaction over a zone",
+                                &allocator_counts::compactions},
 };
 
-void check_cpu(const detail::allocator_core& core, cpu_id cpu) {
-  if (cpu.value() >= core.cpus_) {
-    throw_usage("CPU {}: the machine has CPUs 0 to {}", cpu, core.cpus_ - 1);
-  }
-}
-
-void check_order(order size) {
-  if (size > max_page_order) {
-    throw_usage("order {} is above {}, the largest the page allocator serves", size,
-                max_page_order);
-  }
-}
-
-void check_mobility(gfp flags) {
-  if (flags.has_all(gfp_flag::movable | gfp_flag::reclaimable)) {
-    throw_usage("flags {} ask for two mobilities: movable or reclaimable, not both", flags);
-  }
-}
-
-// What a frame is, for a message.
-std::string describe(const detail::allocator_core& core, pfn frame) {
-  const auto* const region = core.memory_.find(frame);
-  if (region == nullptr) return "not memory";
-  if (region->kind == region_kind::undescribed) return "memory without a descriptor";
-  const auto mark = core.frames_.mark_at(frame);
-  switch (mark.use()) {
-    case frame_use::free: return fmt::format("a free block of order {}", mark.order());
-    case frame_use::per_cpu:
-      return fmt::format("a block of order {} that is free on a per-CPU list", mark.order());
-    case frame_use::allocated: return fmt::format("an allocated block of order {}", mark.order());
-    case frame_use::none: break;
-  }
-  return "not the first frame of a block";
-}
-
-bool is_allocated(const detail::allocator_core& core, pfn block, order size) {
-  return block < core.frames_.end() && block.value() % size.frames() == 0 &&
-         core.frames_.is_allocated(static_cast<detail::frame_index>(block.value()), size.value());
-}
+using detail::check_cpu;
+using detail::check_mobility;
+using detail::check_order;
+using detail::describe;
+using detail::is_allocated;
 
 [[noreturn]] void refuse_free(const detail::allocator_core& core, pfn block, order size) {
   throw_usage("free of frame {} as a block of order {}: it is {}", block, size,
@@ -110,6 +96,7 @@ std::expected<page_allocator, error> page_allocator::restore(const allocator_sta
 
 page_allocator::page_allocator(const page_allocator& other)
     : core_{std::make_unique<detail::allocator_core>(*other.core_)} {
+  std::ranges::fill(core_->owners_, nullptr);
   core_->observers_.clear();
   core_->gate_ = nullptr;
   core_->update_attended();
@@ -153,20 +140,8 @@ std::expected<pfn, error> page_allocator::alloc_by_rules(context& ctx, order siz
   if (core.gate_ != nullptr && core.gate_->refuses(ctx, size, flags)) {
     return std::unexpected{error{errc::injected}};
   }
-  const unsigned o = size.value();
-  const auto frame = core.allocate(ctx, detail::make_request(size, flags));
-  const bool found = frame != detail::no_frame;
-  if (found) {
-    core.frames_.set_allocated(frame, o);
-    ++core.counts_.allocations[o];
-    if (flags.has_any(gfp_flag::zero)) ctx.done.pages_zeroed += size.frames();
-  } else {
-    ++core.counts_.failed_allocations;
-  }
-  const allocation_event event{ctx.cpu, size, flags,
-                               found ? std::optional{pfn{frame}} : std::nullopt};
-  for (auto* observer : core.observers_) observer->on_allocation(event);
-  if (!found) return std::unexpected{error{errc::no_memory}};
+  const auto frame = core.allocate_block(ctx, size, flags);
+  if (frame == detail::no_frame) return std::unexpected{error{errc::no_memory}};
   return pfn{frame};
 }
 
@@ -187,10 +162,10 @@ void page_allocator::free_by_rules(context& ctx, pfn block, order size) {
   check_cpu(core, ctx.cpu);
   if (!is_allocated(core, block, size)) refuse_free(core, block, size);
   const auto frame = static_cast<detail::frame_index>(block.value());
-  ++core.counts_.frees[size.value()];
-  core.free(ctx, frame, size.value());
-  const free_event event{ctx.cpu, block, size};
-  for (auto* observer : core.observers_) observer->on_free(event);
+  if (const auto pins = core.pins_.find(frame); pins != core.pins_.end()) {
+    throw_usage("free of frame {}: it is pinned, {} times", block, pins->second);
+  }
+  core.free_block(ctx, frame, size.value());
 }
 
 void page_allocator::drain(context& ctx, cpu_id cpu) {

@@ -110,8 +110,9 @@ std::uint32_t allocator_core::refill_size(actor& a, unsigned order) {
 void allocator_core::free(context& ctx, frame_index frame, unsigned order) {
   auto a = act(ctx, zone_of(frame));
   const auto type = block_type(frame);
+  if (frames_.info(frame) != page_info{}) forget_use(frame);
   const unsigned list = pcp_list_of(order, is_mergeable(type) ? type : migratetype::movable);
-  if (list != pcp_lists) {
+  if (list != pcp_lists && type != migratetype::isolate) {
     frames_.end_allocation(frame, order, frame_mark::per_cpu(order));
     return free_to_pcp(a, {frame, type}, order, list);
   }
@@ -226,12 +227,16 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
   const unsigned order = pcp_order_of(list);
   const std::uint32_t size = 1u << order;
   const std::uint32_t blocks = std::min((pages + size - 1) / size, ring.size());
-  if (order == 0) {
-    free_blocks(a, ring, blocks, 0);
+  if (a.z.isolated_blocks > 0 || capture_zone_ == &a.z) [[unlikely]] {
+    free_blocks_watchfully(a, ring, blocks, order);
   } else {
-    free_blocks(a, ring, blocks, order);
+    if (order == 0) {
+      free_blocks(a, ring, blocks, 0);
+    } else {
+      free_blocks(a, ring, blocks, order);
+    }
+    change_free(a, size, blocks);
   }
-  change_free(a, size, blocks);
   a.pcp.count -= blocks * size;
   return blocks * size;
 }
@@ -254,6 +259,21 @@ std::uint32_t allocator_core::free_from_tail(actor& a, unsigned list, std::uint3
     all.listed += one.listed;
   }
   count_merges(a, all);
+}
+
+// The same, one by one, while pageblocks are isolated (contig A1) or a request waits for a block.
+void allocator_core::free_blocks_watchfully(actor& a, page_ring& ring, std::uint32_t blocks,
+                                            unsigned order) {
+  const bool by_noted_type = profile_.pcp_notes_migratetype == rule::on && a.z.isolated_blocks == 0;
+  for (; blocks != 0; --blocks) {
+    const auto page = ring.pop_back();
+    frames_.mark(page.frame(), order) = {};
+    give_back(a, page.frame(), order, by_noted_type ? page.type() : block_type(page.frame()));
+  }
+}
+
+void allocator_core::drain_zone_everywhere(context& ctx, zone& z) {
+  for (unsigned cpu = 0; cpu < cpus_; ++cpu) drain_zone(ctx, z, cpu_id{cpu});
 }
 
 // A10, drain.

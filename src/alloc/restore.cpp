@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "alloc/free_lists.hpp"
+#include "alloc/in_use_state.hpp"
 #include "alloc/state.hpp"
 
 namespace memsim::detail {
@@ -210,7 +211,7 @@ check check_state(const allocator_state& state) {
     previous_end = z.extent.end();
     previous_type = static_cast<int>(z.extent.type);
   }
-  return {};
+  return check_use_state(state);
 }
 
 // A recording does not say which frames of a zone are memory: every pageblock that is no hole is.
@@ -323,6 +324,7 @@ void fill_zone(allocator_core& core, zone& z, const zone_state& state) {
     const unsigned o = block.size.value();
     if (o < pageblock_order.value()) touch(block.block);
     frames.set_allocated(index(block.block), o);
+    if (block.compound && o > 0) frames.mark(index(block.block), o) = frame_mark::compound(o);
   }
   for (const auto frame : state.movable_in_use) {
     core.flag_movable(index(frame), true);
@@ -361,10 +363,11 @@ std::expected<std::unique_ptr<allocator_core>, error> restore(const allocator_st
   const auto cpus = static_cast<unsigned>(state.zones.front().cpus.size());
   auto core = std::make_unique<allocator_core>(std::move(*memory), profile, settings, cpus,
                                                zones_of(state.zones, profile));
-  core->cma_areas_ = state.cma_areas;
+  core->set_cma_areas(state.cma_areas);
   for (std::size_t i = 0; i < state.zones.size(); ++i) {
     fill_zone(*core, core->zones_[i], state.zones[i]);
   }
+  restore_use_state(*core, state);
   return core;
 }
 

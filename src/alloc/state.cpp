@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "alloc/free_lists.hpp"
+#include "alloc/in_use_state.hpp"
 
 namespace memsim::detail {
 namespace {
@@ -101,9 +102,11 @@ zone_state zone_state_of(const allocator_core& core, const zone& z) {
   for_each_mark(core, z, [&](frame_index frame, frame_mark mark) {
     if (mark.movable()) state.movable_in_use.push_back(pfn{frame});
     if (mark.use() == frame_use::allocated) {
-      state.allocated.push_back({pfn{frame}, order{mark.order()}});
+      state.allocated.push_back({pfn{frame}, order{mark.order()}, mark.is_compound()});
     }
   });
+  state.compaction = z.compaction;
+  add_pages_in_use(core, z, state);
   return state;
 }
 
@@ -142,6 +145,7 @@ allocator_state state_of(const allocator_core& core) {
   allocator_state state{.memory = core.memory_};
   for (const auto& z : core.zones_) state.zones.push_back(zone_state_of(core, z));
   state.cma_areas = core.cma_areas_;
+  add_use_state(core, state);
   return state;
 }
 
@@ -197,6 +201,7 @@ digest digest_of(const allocator_core& core) {
       }
     });
   }
+  add_use_digest(core, d);
   return d;
 }
 

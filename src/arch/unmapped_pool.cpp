@@ -110,7 +110,8 @@ std::expected<void, error> unmapped_pool::refill(context& ctx) {
     }
     ++counts_.refills;
     if (design.takes_whole_groups) {
-      for (const auto& [first, rest] : memory_->take_free_blocks(ctx, *found)) keep(first, rest);
+      for (const auto& other : memory_->take_free_blocks(ctx, *found))
+        keep(other.block, other.size);
     }
     keep(*found, size);
     return {};

@@ -8,6 +8,7 @@ namespace memsim {
 std::string_view name_of(errc code) {
   switch (code) {
     case errc::no_memory: return "out of memory";
+    case errc::busy: return "busy";
     case errc::injected: return "refused by fault injection";
     case errc::malformed: return "malformed input";
     case errc::unsupported: return "unsupported input";

@@ -50,13 +50,21 @@ frame_table::frame_table(const frame_table& other) : frame_table{other.end()} {
   copy_range(other.block_marks_, block_marks_, 0, blocks_);
   copy_range(other.block_places_, block_places_, 0, blocks_);
   copy_range(other.block_tags_, block_tags_, 0, blocks_);
+  if (other.infos_.data() != nullptr) make_infos();
   for (node block = 0; block < blocks_; ++block) {
+    if (noted(block)) {
+      copy_range(other.infos_, infos_, block * pageblock_frames, pageblock_frames);
+    }
     if (!touched(block)) continue;
     const std::size_t first = block * pageblock_frames;
     copy_range(other.marks_, marks_, first, pageblock_frames);
     copy_range(other.pages_out_, pages_out_, first / 64, pageblock_frames / 64);
     copy_range(other.places_, places_, first, pageblock_frames);
   }
+}
+
+void frame_table::make_infos() {
+  infos_ = detail::lazy_array<page_info>{blocks_ * pageblock_frames};
 }
 
 frame_table& frame_table::operator=(const frame_table& other) {

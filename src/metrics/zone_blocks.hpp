@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
+#include <memsim/alloc/free_space.hpp>
 #include <memsim/alloc/zone.hpp>
-#include <memsim/metrics/free_space.hpp>
 
 namespace memsim::detail {
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A state in the words of a recording.
+#include "testing/golden_lines.hpp"
+
 #include <iterator>
 
-#include <memsim/metrics/free_space.hpp>
+#include <memsim/alloc/free_space.hpp>
 #include <memsim/testing/golden_replay.hpp>
 
 namespace memsim::testing {
@@ -16,6 +18,8 @@ template <class... Args>
 void add(text& line, fmt::format_string<Args...> format, Args&&... args) {
   fmt::format_to(std::back_inserter(line), format, std::forward<Args>(args)...);
 }
+
+}  // namespace
 
 std::string zone_line(const zone_state& z, pcp_rule kernel) {
   text line;
@@ -47,6 +51,8 @@ std::string page_set_line(const zone_state& z, pcp_rule kernel) {
   return fmt::to_string(line);
 }
 
+namespace {
+
 std::string pageblocks_line(const zone_state& z) {
   text line;
   add(line, "B {}:", z.extent.type);
@@ -73,9 +79,9 @@ std::string indices_line(const zone_state& z) {
   return fmt::to_string(line);
 }
 
-void add_zone(std::vector<std::string>& lines, const zone_state& z, pcp_rule kernel) {
-  lines.push_back(zone_line(z, kernel));
-  lines.push_back(page_set_line(z, kernel));
+}  // namespace
+
+void add_lists(std::vector<std::string>& lines, const zone_state& z, pcp_rule kernel) {
   const auto& pcp = z.cpus.front();
   for (unsigned list = 0; list < pcp_lists; ++list) {
     if (pcp.lists[list].empty()) continue;
@@ -97,6 +103,14 @@ void add_zone(std::vector<std::string>& lines, const zone_state& z, pcp_rule ker
     }
   }
   lines.push_back(pageblocks_line(z));
+}
+
+namespace {
+
+void add_zone(std::vector<std::string>& lines, const zone_state& z, pcp_rule kernel) {
+  lines.push_back(zone_line(z, kernel));
+  lines.push_back(page_set_line(z, kernel));
+  add_lists(lines, z, kernel);
   if (!z.movable_in_use.empty()) {
     text line;
     add(line, "R {}:", z.extent.type);

@@ -2,6 +2,7 @@
 #include <memsim/testing/golden_replay.hpp>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include <memsim/core/text.hpp>
@@ -37,10 +38,16 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
   if (!header) return std::unexpected{header.error()};
   const auto profile = verified_profile(header->kernel);
   if (!profile) return fail(profile.error().code(), "{}: {}", name, profile.error());
-  auto* replay = replay_page_alloc;
-  if (header->subject == "direct_map") replay = replay_direct_map;
-  if (header->subject == "secretmem") replay = replay_secretmem;
-  auto result = replay({std::move(*header), *profile, std::move(lines), name});
+  struct subject {
+    std::string_view name;
+    std::expected<golden_result, error> (*replay)(golden_input);
+  };
+  static constexpr std::array subjects{
+      subject{"page_alloc", replay_page_alloc}, subject{"direct_map", replay_direct_map},
+      subject{"secretmem", replay_secretmem},   subject{"contig", replay_contig},
+      subject{"compaction", replay_contig},     subject{"cma", replay_cma}};
+  const auto* const known = std::ranges::find(subjects, header->subject, &subject::name);
+  auto result = known->replay({std::move(*header), *profile, std::move(lines), name});
   if (result && result->compared == 0) {
     return fail(errc::malformed, "{}: no decision to compare comes after the first snapshot", name);
   }

@@ -49,5 +49,8 @@ struct golden_input {
 [[nodiscard]] std::expected<golden_result, error> replay_page_alloc(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_direct_map(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_secretmem(golden_input input);
+/// Contiguous ranges, and compaction.
+[[nodiscard]] std::expected<golden_result, error> replay_contig(golden_input input);
+[[nodiscard]] std::expected<golden_result, error> replay_cma(golden_input input);
 
 }  // namespace memsim::testing

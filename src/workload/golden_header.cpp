@@ -7,7 +7,8 @@
 namespace memsim::detail {
 namespace {
 
-constexpr std::array<std::string_view, 3> known_subjects{"page_alloc", "direct_map", "secretmem"};
+constexpr std::array<std::string_view, 6> known_subjects{"page_alloc", "direct_map", "secretmem",
+                                                         "contig",     "compaction", "cma"};
 constexpr unsigned known_version = 1;
 constexpr std::uint64_t most_mib = 16 << 20;
 
@@ -25,6 +26,10 @@ void read_config(field_cursor& in, tuning& settings) {
       settings.pcp_batch_scale_max = in.parse<unsigned>(value, 0, 6);
     } else if (key == "watermark_boost_factor") {
       settings.watermark_boost_factor = in.parse<unsigned>(value, 0, 1'000'000);
+    } else if (key == "extfrag_threshold") {
+      settings.extfrag_threshold = in.parse<unsigned>(value, 0, 1000);
+    } else if (key == "cma_order_per_bit") {
+      must_be("0");
     } else if (key == "orders") {
       must_be("11");
     } else if (key == "pageblock_order") {

@@ -13,8 +13,9 @@ namespace {
 using detail::field_cursor;
 using detail::line_source;
 
-// The letters of a GFP field; nullopt if one is unknown.
-std::optional<gfp> parse_letters(std::string_view letters) {
+}  // namespace
+
+std::optional<gfp> detail::parse_gfp_letters(std::string_view letters) {
   gfp flags;
   for (const char letter : letters) {
     switch (letter) {
@@ -25,6 +26,8 @@ std::optional<gfp> parse_letters(std::string_view letters) {
       case 'h': flags = flags | gfp_flag::high; break;
       case 't': flags = flags | gfp_atomic; break;
       case 'd': flags = flags | gfp_flag::dma; break;
+      case 'D': flags = flags | gfp_kernel; break;
+      case 'I': flags = flags | gfp_reclaim; break;
       default: return std::nullopt;
     }
   }
@@ -32,17 +35,20 @@ std::optional<gfp> parse_letters(std::string_view letters) {
   return flags;
 }
 
+namespace {
+
 // a ID ORDER GFP PFN
 golden_allocation read_allocation(field_cursor& in) {
   golden_allocation a;
   a.id = in.number<std::uint64_t>();
   a.size = order{in.number<unsigned>(0, page_orders - 1)};
   const auto letters = in.word();
-  if (const auto flags = parse_letters(letters)) {
+  if (const auto flags = detail::parse_gfp_letters(letters)) {
     a.flags = *flags;
   } else {
-    in.refuse(fmt::format("GFP letters '{}': allowed are U, M, R, k, h, t, d, and not M with R",
-                          escaped(letters, detail::shown_word)));
+    in.refuse(
+        fmt::format("GFP letters '{}': allowed are U, M, R, k, h, t, d, D, I, and not M with R",
+                    escaped(letters, detail::shown_word)));
   }
   if (const auto block = in.word(); block != "-") a.block = pfn{in.parse<std::uint64_t>(block)};
   return a;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include <memsim/frames/memory_map.hpp>
 
@@ -137,14 +138,41 @@ void skip_indices(field_cursor& in, zone_state&) {
   while (in.ok() && !in.at_end()) in.word();
 }
 
+// K NAME migrate0 PFN migrate1 PFN free PFN ...
+void read_compaction(field_cursor& in, zone_state& z) {
+  auto& c = z.compaction;
+  c.migrate_async = in.named<std::uint64_t>("migrate0");
+  c.migrate_sync = in.named<std::uint64_t>("migrate1");
+  c.free = in.named<std::uint64_t>("free");
+  c.init_migrate = in.named<std::uint64_t>("init_migrate");
+  c.init_free = in.named<std::uint64_t>("init_free");
+  c.considered = in.named<std::uint32_t>("considered");
+  c.shift = in.named<std::uint32_t>("shift");
+  c.order_failed = in.named<std::uint32_t>("order_failed");
+  c.flush_hints = in.named<unsigned>("flush") != 0;
+  if (in.named<unsigned>("isolated_blocks") != 0) in.refuse("a pageblock is isolated at the start");
+}
+
+void read_hints(field_cursor& in, zone_state& z) {
+  while (in.ok() && !in.at_end()) z.skip_hints.push_back(pfn{in.number<std::uint64_t>()});
+}
+
+// T NAME contiguous 0|1: follows from the holes.
+void skip_contiguity(field_cursor& in, zone_state&) {
+  in.expect("contiguous");
+  static_cast<void>(in.number<unsigned>(0, 1));
+}
+
 struct zone_line {
   char letter;
   void (*read)(field_cursor&, zone_state&);
 };
 
-constexpr std::array zone_lines{zone_line{'P', read_page_set},  zone_line{'Q', read_page_set_list},
-                                zone_line{'L', read_free_list}, zone_line{'B', read_pageblocks},
-                                zone_line{'R', read_movable},   zone_line{'F', skip_indices}};
+constexpr std::array zone_lines{zone_line{'P', read_page_set},   zone_line{'Q', read_page_set_list},
+                                zone_line{'L', read_free_list},  zone_line{'B', read_pageblocks},
+                                zone_line{'R', read_movable},    zone_line{'F', skip_indices},
+                                zone_line{'K', read_compaction}, zone_line{'W', read_hints},
+                                zone_line{'T', skip_contiguity}};
 
 }  // namespace
 
@@ -158,6 +186,8 @@ std::string snapshot_parser::add(std::string_view line) {
     area.base = pfn{in.named<std::uint64_t>("base")};
     area.count = in.named<std::uint64_t>("count");
     state_.cma_areas.push_back(area);
+  } else if (letter == "X" && !state_.zones.empty()) {
+    read_use(in);
   } else {
     const auto* const known = std::ranges::find_if(zone_lines, [&](const zone_line& l) {
       return letter.size() == 1 && letter.front() == l.letter;
@@ -175,6 +205,83 @@ std::string snapshot_parser::add(std::string_view line) {
   return in.problem();
 }
 
-allocator_state snapshot_parser::finish() { return std::move(state_); }
+// X NAME: START+COUNTc ...: what the frames are that are neither free nor on a per-CPU list.
+void snapshot_parser::read_use(field_cursor& in) {
+  const auto name = in.word();
+  auto& z = state_.zones.back();
+  if (in.ok() && name != fmt::format("{}:", z.extent.type))
+    in.refuse("the line is of another zone");
+  while (in.ok() && !in.at_end()) {
+    auto run = in.word();
+    const auto plus = run.find('+');
+    if (plus == std::string_view::npos || run.size() < plus + 3) {
+      in.refuse("expected START+COUNT and a letter");
+      return;
+    }
+    const char what = run.back();
+    run.remove_suffix(1);
+    const auto most = max_frame_end.value();
+    const auto first = in.parse<std::uint64_t>(run.substr(0, plus), 0, most - 1);
+    const auto count = in.parse<std::uint64_t>(run.substr(plus + 1), 1, most - first);
+    if (!in.ok()) return;
+    if (first < z.extent.start.value() || first + count > z.extent.end().value()) {
+      in.refuse("frames outside the zone");
+      return;
+    }
+    uses_.push_back({pfn{first}, count, what, state_.zones.size() - 1});
+  }
+}
+
+// Where no uses are told, every pageblock that is no hole is memory.
+void snapshot_parser::apply_uses() {
+  if (uses_.empty()) return;
+  std::vector<memory_region> regions;
+  for (std::size_t i = 0; i < state_.zones.size(); ++i) {
+    auto& z = state_.zones[i];
+    std::vector<pfn> per_cpu;
+    for (unsigned list = 0; list < pcp_lists; ++list) {
+      for (const auto& entry : z.cpus.front().lists[list]) {
+        for (frame_count page = 0; page < order{pcp_order_of(list)}.frames(); ++page) {
+          per_cpu.push_back(entry.block + page);
+        }
+      }
+    }
+    std::ranges::sort(per_cpu);
+    pfn reached = z.extent.start;
+    const auto add = [&](pfn first, pfn last, region_kind kind) {
+      if (first < last) regions.push_back({first, last - first, kind});
+    };
+    for (const auto& use : uses_) {
+      if (use.zone != i || use.first < reached) continue;
+      const pfn end = use.first + use.count;
+      const bool hole = use.what == 'i' || use.what == 'o';
+      if (hole || use.what == 'r') {
+        add(reached, use.first, region_kind::ram);
+        if (!hole) add(use.first, end, region_kind::reserved);
+        reached = end;
+      }
+      if (use.what == 'h' || use.what == 'm') {
+        const auto size = static_cast<unsigned>(std::bit_width(use.count)) - 1;
+        if (size < page_orders && use.count == order{size}.frames()) {
+          z.allocated.push_back({use.first, order{size}, true});
+          if (use.what == 'm') z.movable_in_use.push_back(use.first);
+        }
+      }
+      for (pfn frame = use.first; frame < end && (use.what == 'l' || use.what == 'z'); frame += 1) {
+        if (use.what == 'l') z.movable_in_use.push_back(frame);
+        if (use.what == 'z' && !std::ranges::binary_search(per_cpu, frame)) {
+          z.pages.push_back({frame, {.flags = page_flag::tail}});
+        }
+      }
+    }
+    add(reached, z.extent.end(), region_kind::ram);
+  }
+  if (!regions.empty()) state_.memory.emplace(std::move(regions));
+}
+
+allocator_state snapshot_parser::finish() {
+  apply_uses();
+  return std::move(state_);
+}
 
 }  // namespace memsim::detail

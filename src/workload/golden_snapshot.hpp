@@ -6,8 +6,11 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <memsim/alloc/allocator_state.hpp>
+
+#include "workload/line_source.hpp"
 
 namespace memsim::detail {
 
@@ -20,9 +23,19 @@ class snapshot_parser {
   [[nodiscard]] allocator_state finish();
 
  private:
-  class field_reader;
+  // Frames that are neither free nor on a per-CPU list, and by what right.
+  struct frames_in_use {
+    pfn first;
+    frame_count count;
+    char what;
+    std::size_t zone;
+  };
+
+  void read_use(field_cursor& in);
+  void apply_uses();
 
   allocator_state state_;
+  std::vector<frames_in_use> uses_;
 };
 
 }  // namespace memsim::detail

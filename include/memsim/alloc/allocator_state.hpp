@@ -11,10 +11,13 @@
 #include <string>
 #include <vector>
 
+#include <memsim/alloc/cma.hpp>
+#include <memsim/alloc/compaction.hpp>
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/alloc/zone.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/memory_map.hpp>
+#include <memsim/frames/page_info.hpp>
 #include <memsim/frames/zones.hpp>
 
 namespace memsim {
@@ -31,8 +34,17 @@ struct pcp_entry {
 struct allocated_block {
   pfn block{};
   order size{};
+  bool compound = false;  ///< one page to whoever looks at any of its frames
 
   friend bool operator==(const allocated_block&, const allocated_block&) = default;
+};
+
+/// What is known of a page in use.
+struct page_state {
+  pfn page{};
+  page_info info{};
+
+  friend bool operator==(const page_state&, const page_state&) = default;
 };
 
 /// One CPU's page set of a zone; the fields are those of per_cpu_pages. Restored under a profile
@@ -80,26 +92,30 @@ struct zone_state {
   /// Blocks in use that can be freed, ascending. A recording's snapshot has none: its frames in use
   /// belong to a kernel that it does not show.
   std::vector<allocated_block> allocated{};
+  /// What is known of pages in use, ascending; pages of which nothing is known are left out.
+  std::vector<page_state> pages{};
+  compaction_state compaction{};
+  /// Pageblocks with a skip hint, by their first frame, ascending.
+  std::vector<pfn> skip_hints{};
 
   friend bool operator==(const zone_state&, const zone_state&) = default;
 };
-
-/// Frames lent to movable pages that can be claimed as one range.
-struct cma_area {
-  pfn base{};
-  frame_count count = 0;
-
-  [[nodiscard]] pfn end() const { return base + count; }
-  friend bool operator==(const cma_area&, const cma_area&) = default;
-};
-
-[[nodiscard]] std::string to_text(const cma_area&);
 
 struct allocator_state {
   /// What is memory; none, as in a recording: every pageblock of a zone that is no hole.
   std::optional<memory_map> memory{};
   std::vector<zone_state> zones{};  ///< in ascending address order
   std::vector<cma_area> cma_areas{};
+  /// Claimed ranges of each CMA area as offsets and lengths in frames, ascending.
+  std::vector<std::vector<std::pair<frame_count, frame_count>>> cma_claims{};
+  /// Pages on the LRU lists, from head to tail: inactive anonymous, active anonymous, inactive
+  /// file, active file, unevictable.
+  std::array<std::vector<pfn>, 5> lru_lists{};
+  /// Pages that wait in each CPU's batch, in the order in which they came.
+  std::vector<std::vector<pfn>> lru_batches{};
+  /// How often pages are pinned, by page.
+  std::vector<std::pair<pfn, std::uint32_t>> pins{};
+  std::uint32_t owners = 0;  ///< that were registered
 
   friend bool operator==(const allocator_state&, const allocator_state&) = default;
 };

@@ -52,6 +52,30 @@ enum class highatomic_limit : unsigned char {
   hundredth_in_blocks,   ///< managed / 100 rounded up to pageblocks; none below 512 pages
 };
 
+/// How pages of a batch are moved (contig A6, B3).
+enum class migration_rule : unsigned char {
+  one_by_one,  ///< each gets its target when its turn comes; ten passes
+  batched,     ///< all targets first; three passes, then each page by itself
+};
+
+/// How a range of pageblocks is isolated (contig A3, A4, A8, or B2).
+enum class isolation_rule : unsigned char {
+  split_boundary,  ///< free blocks that straddle the range's ends are split there
+  split_blocks,    ///< a free block larger than the pageblock is split wherever it is met
+};
+
+/// What compaction does about a pageblock that it left half done (compaction A3, A6, or B2 to B5).
+enum class compaction_rule : unsigned char {
+  rescan,            ///< comes back to it and then scans it whole
+  finish_pageblock,  ///< goes on to its end at once
+};
+
+/// How compaction keeps the free pages that it will move pages to (compaction A7.5, B9).
+enum class target_rule : unsigned char {
+  pages,   ///< split when taken: the highest page of the block taken last is used first
+  blocks,  ///< split when needed: the lowest page of the smallest block is used first
+};
+
 /// A switch that a rule either has or has not.
 enum class rule : bool { off = false, on = true };
 
@@ -77,6 +101,17 @@ struct kernel_profile {
   /// Only requests that may wake the reclaimer clear a zone's boosted flag (B10).
   rule boosted_flag_needs_kswapd = rule::on;
 
+  migration_rule migration = migration_rule::batched;
+  isolation_rule isolation = isolation_rule::split_blocks;
+  compaction_rule compaction = compaction_rule::finish_pageblock;
+  target_rule compaction_targets = target_rule::blocks;
+  /// Requests for contiguous ranges leave skip hints behind for compaction (contig A7, B5).
+  rule ranges_set_skip_hints = rule::off;
+  /// A movable request captures movable blocks below pageblock order too (compaction A10, B11).
+  rule captures_movable = rule::on;
+  /// Pages that wait in a CPU's batch before they join the LRU lists together (contig B4).
+  unsigned lru_batch = 31;
+
   friend bool operator==(const kernel_profile&, const kernel_profile&) = default;
 };
 
@@ -98,6 +133,13 @@ inline constexpr kernel_profile linux_6_1{
     .frees_by_pageblock = rule::off,
     .movable_zone_shares_minimum = rule::on,
     .boosted_flag_needs_kswapd = rule::off,
+    .migration = migration_rule::one_by_one,
+    .isolation = isolation_rule::split_boundary,
+    .compaction = compaction_rule::rescan,
+    .compaction_targets = target_rule::pages,
+    .ranges_set_skip_hints = rule::on,
+    .captures_movable = rule::off,
+    .lru_batch = 15,
 };
 
 /// `linux_6_1` or `linux_6_12`.

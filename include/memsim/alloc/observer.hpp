@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 
+#include <memsim/alloc/compaction.hpp>
 #include <memsim/alloc/gfp.hpp>
 #include <memsim/alloc/migratetype.hpp>
+#include <memsim/alloc/migration.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/zones.hpp>
 
@@ -65,6 +67,11 @@ class allocator_observer {
   virtual void on_free(const free_event&) {}
   virtual void on_fallback(const fallback_event&) {}
   virtual void on_pcp_drain(const pcp_drain_event&) {}
+  virtual void on_migration(const migration_event&) {}
+  virtual void on_scan(const scan_event&) {}
+  virtual void on_suitability(const suitability_event&) {}
+  virtual void on_compaction_start(const compaction_start_event&) {}
+  virtual void on_compaction_end(const compaction_end_event&) {}
 };
 
 /// Decides before each request whether it is refused out of hand, with errc::injected.

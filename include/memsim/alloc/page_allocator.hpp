@@ -18,8 +18,10 @@
 #include <vector>
 
 #include <memsim/alloc/allocator_state.hpp>
+#include <memsim/alloc/compaction.hpp>
 #include <memsim/alloc/gfp.hpp>
 #include <memsim/alloc/kernel_profile.hpp>
+#include <memsim/alloc/page_owner.hpp>
 #include <memsim/alloc/tuning.hpp>
 #include <memsim/alloc/zone.hpp>
 #include <memsim/core/context.hpp>
@@ -58,6 +60,13 @@ struct allocator_counts {
   std::uint64_t highatomic_blocks_reserved = 0;
   std::uint64_t watermark_boosts = 0;
   std::uint64_t kswapd_wakeups = 0;
+  std::uint64_t pages_migrated = 0;
+  std::uint64_t migrations_refused = 0;
+  std::uint64_t range_requests = 0;
+  std::uint64_t failed_range_requests = 0;
+  std::uint64_t pages_migrated_in_vain = 0;
+  std::uint64_t clean_pages_dropped = 0;
+  std::uint64_t compactions = 0;
 
   friend bool operator==(const allocator_counts&, const allocator_counts&) = default;
 };
@@ -124,6 +133,81 @@ class page_allocator {
   /// \throws usage_error if the frame is free, on a per-CPU list, inside an allocated block but not
   ///         its first, or not memory
   void set_movable(pfn frame, rule movable);
+
+  /// Registers an owner, which must outlive the allocator or be replaced.
+  /// \throws usage_error if there are 65535 already
+  owner_id add_owner(page_owner& owner);
+  /// Attaches an owner to the pages of a copied or restored allocator.
+  /// \throws usage_error if no such owner was registered
+  void attach_owner(owner_id id, page_owner& owner);
+
+  /// Says what an allocated block is used for. It can then be moved: pages of kind driver by their
+  /// driver, all others as pages on the LRU lists, which they join with the next of their CPU's
+  /// batches. Freeing the block ends this.
+  /// \throws usage_error if no allocated block begins at `block`, or the owner is not registered
+  void assign(context& ctx, pfn block, const page_use& use);
+  /// What is known of a page in use.
+  [[nodiscard]] page_info page(pfn frame) const;
+  /// Pages that wait in the CPUs' batches join the LRU lists.
+  void flush_lru_batches();
+
+  /// Takes a reference to an assigned page that migration does not know of, as direct I/O does: it
+  /// cannot move, nor be freed, until each pin is undone.
+  /// \throws usage_error if the page is not assigned
+  void pin(pfn page);
+  /// A pin for as long as somebody likes (FOLL_LONGTERM): a page that lies in a CMA area or in
+  /// ZONE_MOVABLE is moved elsewhere first.
+  /// \return where the page is now; errc::no_memory or errc::busy if it could not be moved, and
+  /// then
+  ///         it is not pinned
+  [[nodiscard]] std::expected<pfn, error> pin_longterm(context& ctx, pfn page);
+  /// \throws usage_error if the page is not pinned
+  void unpin(pfn page);
+
+  /// Takes exactly these frames: what is in use there is moved elsewhere. They are pages in use
+  /// then, each to be freed by itself. On failure everything is given back, except that pages that
+  /// were moved stay where they are, and pageblocks have the type `type`.
+  ///
+  /// \param type  the type of the pageblocks afterwards: cma within a CMA area, else movable
+  /// \return errc::busy if something is in the way, errc::no_memory if what is in the way had
+  ///         nowhere to go
+  /// \throws usage_error if the range is empty or not within one zone
+  [[nodiscard]] std::expected<void, error> alloc_contig_range(
+      context& ctx, pfn first, frame_count count, migratetype type = migratetype::movable);
+  /// Takes the first range of `count` frames, aligned to as many, that can be had: for what is
+  /// larger than the largest order.
+  /// \param count  a power of two
+  /// \param flags  for the zones that may be used
+  [[nodiscard]] std::expected<pfn, error> alloc_contig_pages(context& ctx, frame_count count,
+                                                             gfp flags = gfp_kernel);
+  /// Frees the pages of a range one by one.
+  /// \throws usage_error if one of them is not a page in use; nothing has changed then
+  void free_contig_range(context& ctx, pfn first, frame_count count);
+
+  /// Claims frames of a CMA area: the first run of unclaimed ones that can be had.
+  ///
+  /// The search does not wrap. Where a run is busy it goes on by one alignment, so that many
+  /// attempts can be made in vain; what they moved stays moved.
+  /// \return errc::no_memory if no run is unclaimed, errc::busy if those that are cannot be had
+  /// \throws usage_error if there is no such area, or `count` is 0
+  [[nodiscard]] std::expected<pfn, error> cma_alloc(context& ctx, std::size_t area,
+                                                    frame_count count, order align = order{0});
+  /// \throws usage_error if the frames are not claimed
+  void cma_release(context& ctx, std::size_t area, pfn first, frame_count count);
+  [[nodiscard]] const cma_counts& cma_counts_of(std::size_t area) const;
+  /// Frames of an area that are claimed.
+  [[nodiscard]] frame_count cma_claimed(std::size_t area) const;
+
+  /// Compacts on behalf of a request, zone by zone, and then tries once to serve it: a step of the
+  /// slow path.
+  [[nodiscard]] direct_compaction compact_for(context& ctx, order size, gfp flags,
+                                              compact_priority priority);
+  /// A round of the compaction daemon over the zones up to `highest`.
+  void compact_in_background(context& ctx, order size, zone_type highest);
+  /// Compacts every zone completely, as writing to /proc/sys/vm/compact_memory does.
+  void compact_everything(context& ctx);
+  /// Forgets skip hints that are due to be, as the reclaimer does when it goes to sleep.
+  void reset_skip_hints();
 
   [[nodiscard]] const kernel_profile& profile() const;
   [[nodiscard]] const tuning& settings() const;

@@ -33,6 +33,10 @@ struct tuning {
   /// Largest shift of a per-CPU batch (CONFIG_PCP_BATCH_SCALE_MAX), 0 to 6.
   unsigned pcp_batch_scale_max = 5;
 
+  /// Fragmentation index, 0 to 1000, up to which memory counts as short rather than in pieces, so
+  /// that compaction is not tried.
+  unsigned extfrag_threshold = 500;
+
   friend bool operator==(const tuning&, const tuning&) = default;
 };
 

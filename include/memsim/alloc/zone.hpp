@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <memsim/alloc/compaction.hpp>
 #include <memsim/alloc/free_list.hpp>
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/alloc/packed_page.hpp>
@@ -123,6 +124,9 @@ struct alignas(1024) zone {
   bool boosted = false;         ///< boosted since the reclaimer was last woken
   bool reclaim_active = false;  ///< the reclaimer is at work
   bool below_high = false;      ///< seen below the high watermark
+
+  compaction_state compaction{};
+  std::uint32_t isolated_blocks = 0;  ///< pageblocks withheld from allocation
 
   /// Free blocks by order and by the list they are on.
   std::array<std::array<std::uint32_t, migratetypes>, page_orders> free_blocks{};

@@ -22,6 +22,7 @@ namespace memsim {
 /// Why an operation that was correctly asked for did not succeed.
 enum class errc : unsigned char {
   no_memory,     ///< no zone could give a block without breaking its watermark
+  busy,          ///< something in use is in the way and cannot be moved now
   injected,      ///< a fault injector refused the request
   malformed,     ///< input is not in the format that it claims to be
   unsupported,   ///< input is well formed and asks for something memsim does not model

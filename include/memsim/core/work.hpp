@@ -18,6 +18,7 @@ namespace memsim {
 /// Counts of primitive operations. Adding two ledgers adds their counts.
 struct work {
   std::uint64_t pages_zeroed = 0;
+  std::uint64_t pages_copied = 0;
   std::uint64_t pages_scanned = 0;
   std::uint64_t list_insertions = 0;
   std::uint64_t list_removals = 0;
@@ -50,6 +51,8 @@ struct work {
 inline constexpr std::array work_statistics{
     statistic<work>{"pages_zeroed", "pages", "frames filled with zeroes for __GFP_ZERO",
                     &work::pages_zeroed},
+    statistic<work>{"pages_copied", "pages", "frames whose contents were copied to another",
+                    &work::pages_copied},
     statistic<work>{"pages_scanned", "pages",
                     "frames looked at to judge or move the free blocks of a pageblock",
                     &work::pages_scanned},

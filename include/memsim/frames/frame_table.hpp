@@ -11,8 +11,11 @@
 /// | places       | 4 a frame     | where on its free list it stands, while it is free            |
 /// | block marks  | 1 a pageblock | the block of order 9 or 10 that begins here, if any           |
 /// | block places | 4 a pageblock | where on its free list it stands, while it is free            |
-/// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), and whether the |
-/// |              |               | marks of the pageblock were ever written                      |
+/// | block tags   | 1 a pageblock | the allocator's three bits (its migratetype), whether the     |
+/// |              |               | marks of the pageblock were ever written, whether any of its  |
+/// |              |               | pages ever had infos, and compaction's skip hint              |
+/// | page infos   | 8 a frame     | what a page in use holds and who owns it; made when the first |
+/// |              |               | page has any                                                  |
 ///
 /// A little over five bytes a frame, of which the four of a place are touched only by a frame that
 /// once was the head of a free block. Zero is valid everywhere, so that frames never used cost
@@ -27,6 +30,7 @@
 
 #include <memsim/core/types.hpp>
 #include <memsim/frames/lazy_array.hpp>
+#include <memsim/frames/page_info.hpp>
 
 namespace memsim {
 
@@ -43,7 +47,8 @@ enum class frame_use : unsigned char {
 /// One byte: the use and order of the block that begins at a frame.
 ///
 /// Free blocks also carry the number of the list that they are on. A frame in use may be flagged
-/// movable: on an LRU list, or movable by its driver.
+/// movable: on an LRU list, or movable by its driver. An allocated block of several pages may be
+/// compound: one page to whoever looks at any of its frames.
 class frame_mark {
  public:
   constexpr frame_mark() = default;
@@ -54,6 +59,9 @@ class frame_mark {
   }
   [[nodiscard]] static constexpr frame_mark allocated(unsigned order) {
     return frame_mark(static_cast<std::uint8_t>(allocated_bit | order));
+  }
+  [[nodiscard]] static constexpr frame_mark compound(unsigned order) {
+    return frame_mark(static_cast<std::uint8_t>(compound_bits | order));
   }
   [[nodiscard]] static constexpr frame_mark per_cpu(unsigned order) {
     return frame_mark(static_cast<std::uint8_t>(per_cpu_bit | order));
@@ -74,12 +82,16 @@ class frame_mark {
   [[nodiscard]] constexpr bool movable() const {
     return !(bits_ & free_bit) && bits_ & movable_bit;
   }
+  /// Of a block that is allocated.
+  [[nodiscard]] constexpr bool is_compound() const {
+    return (bits_ & (free_bit | compound_bits)) == compound_bits;
+  }
 
   [[nodiscard]] constexpr bool is_free(unsigned order) const {
     return bits_ >> 3 == (free_bit >> 3 | order);
   }
   [[nodiscard]] constexpr bool is_allocated(unsigned order) const {
-    return (bits_ & ~movable_bit) == (allocated_bit | order);
+    return (bits_ & ~(movable_bit | per_cpu_bit)) == (allocated_bit | order);
   }
   /// The same mark with the movable flag set or clear; not for free blocks.
   [[nodiscard]] constexpr frame_mark with_movable(bool movable) const {
@@ -94,6 +106,7 @@ class frame_mark {
   static constexpr unsigned movable_bit = 0x40;
   static constexpr unsigned allocated_bit = 0x20;
   static constexpr unsigned per_cpu_bit = 0x10;
+  static constexpr unsigned compound_bits = allocated_bit | per_cpu_bit;
 
   std::uint8_t bits_ = 0;
 };
@@ -191,6 +204,25 @@ class frame_table {
   [[nodiscard]] bool touched(node block) const { return block_tags_[block] & touched_bit; }
   void touch(node block) { block_tags_[block] |= touched_bit; }
 
+  /// Compaction's note that nothing to move was found in the pageblock.
+  [[nodiscard]] bool skip_hint(node block) const { return block_tags_[block] & skip_bit; }
+  void set_skip_hint(node block) { block_tags_[block] |= skip_bit; }
+  void clear_skip_hint(node block) {
+    block_tags_[block] = static_cast<std::uint8_t>(block_tags_[block] & ~skip_bit);
+  }
+
+  /// What is known of a page in use; nothing, for most.
+  [[nodiscard]] page_info info(node index) const {
+    return infos_.data() == nullptr ? page_info{} : infos_[index];
+  }
+  void set_info(node index, page_info info) {
+    if (infos_.data() == nullptr) make_infos();
+    block_tags_[index / pageblock_frames] |= noted_bit;
+    infos_[index] = info;
+  }
+  /// Whether any page of the pageblock ever had infos.
+  [[nodiscard]] bool noted(node block) const { return block_tags_[block] & noted_bit; }
+
   /// Where on its free list the free block of `order` at `index` stands.
   [[nodiscard]] std::uint32_t& place(node index, unsigned order) {
     return order < pageblock_order.value() ? places_[index]
@@ -218,6 +250,10 @@ class frame_table {
  private:
   static constexpr std::uint8_t tag_mask = 0x07;
   static constexpr std::uint8_t touched_bit = 0x08;
+  static constexpr std::uint8_t noted_bit = 0x10;
+  static constexpr std::uint8_t skip_bit = 0x20;
+
+  void make_infos();
 
   node frames_;
   node blocks_;
@@ -227,6 +263,7 @@ class frame_table {
   detail::lazy_array<frame_mark> block_marks_;
   detail::lazy_array<std::uint32_t> block_places_;
   detail::lazy_array<std::uint8_t> block_tags_;
+  detail::lazy_array<page_info> infos_;
 };
 
 static_assert(frame_table::bytes_per_frame <= 6);

@@ -27,11 +27,11 @@
 #include <string>
 #include <vector>
 
+#include <memsim/alloc/free_space.hpp>
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/zones.hpp>
-#include <memsim/metrics/free_space.hpp>
 
 namespace memsim {
 

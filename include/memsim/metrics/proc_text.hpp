@@ -14,11 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include <memsim/alloc/free_space.hpp>
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/core/error.hpp>
 #include <memsim/frames/zones.hpp>
-#include <memsim/metrics/free_space.hpp>
 
 namespace memsim {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memsim/metrics/free_space.hpp>
+#include <memsim/alloc/free_space.hpp>
 
 #include "catch.hpp"
 

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// What pages in use are used for, and who owns them.
+#include <array>
+#include <limits>
+
+#include "alloc/allocator_core.hpp"
+#include "alloc/checks.hpp"
+#include "alloc/hot_path.hpp"
+
+namespace memsim {
+
+std::string_view name_of(page_kind kind) {
+  static constexpr std::array<std::string_view, page_kinds> names{"anonymous", "shmem", "file",
+                                                                  "driver"};
+  return names[static_cast<unsigned>(kind)];
+}
+
+std::string to_text(page_kind kind) { return std::string{name_of(kind)}; }
+
+namespace detail {
+namespace {
+
+page_flags flags_of(page_kind kind) {
+  switch (kind) {
+    case page_kind::anonymous: return page_flag::anonymous | page_flag::swap_backed;
+    case page_kind::shmem: return page_flag::swap_backed;
+    case page_kind::file: return {};
+    case page_kind::driver: return page_flag::driver;
+  }
+  std::unreachable();
+}
+
+}  // namespace
+
+page_owner* allocator_core::owner_of(page_info page) const {
+  return page.owner == 0 ? nullptr : owners_[page.owner - 1];
+}
+
+void allocator_core::assign(cpu_id cpu, frame_index frame, const page_use& use) {
+  forget_use(frame);
+  frames_.set_info(frame, {flags_of(use.kind), static_cast<std::uint16_t>(use.owner), use.tag});
+  const auto order = frames_.mark_at(pfn{frame}).order();
+  if (use.kind == page_kind::driver) {
+    flag_movable(frame, true);
+  } else if (order > 0) {
+    put_on_lru(frame);
+  } else {
+    // Not on a list yet, but known: its free takes the long way.
+    flag_movable(frame, false);
+    add_to_lru(cpu, frame);
+  }
+}
+
+// The page is nobody's any more; off the LRU lists, if it was on one.
+void allocator_core::forget_use(frame_index frame) {
+  take_off_lru(frame);
+  if (frames_.info(frame) != page_info{}) frames_.set_info(frame, {});
+}
+
+// Moves one page elsewhere, out of CMA areas and of ZONE_MOVABLE.
+std::expected<frame_index, errc> allocator_core::move_elsewhere(context& ctx, frame_index frame) {
+  flush_lru_batches();
+  if (!frames_.info(frame).flags.has_any(page_flag::lru | page_flag::driver)) {
+    return std::unexpected{errc::busy};
+  }
+  // An unmovable request gets neither.
+  const auto target = allocate_page(ctx, gfp_user);
+  if (target == no_frame) return std::unexpected{errc::no_memory};
+  take_for_move(frame);
+  if (move_page(ctx, frame, target) == migration_result::moved) {
+    free_page(ctx, frame);
+    return target;
+  }
+  put_back_from_move(ctx.cpu, frame);
+  free_page(ctx, target);
+  return std::unexpected{errc::busy};
+}
+
+void allocator_core::pin(frame_index frame) {
+  ++pins_[frame];
+  set_flags(frame, frames_.info(frame).flags | page_flag::pinned);
+}
+
+}  // namespace detail
+
+owner_id page_allocator::add_owner(page_owner& owner) {
+  auto& owners = core_->owners_;
+  if (owners.size() == std::numeric_limits<std::uint16_t>::max()) {
+    throw_usage("{} owners are registered: there can be no more", owners.size());
+  }
+  owners.push_back(&owner);
+  return owner_id{static_cast<std::uint16_t>(owners.size())};
+}
+
+void page_allocator::attach_owner(owner_id id, page_owner& owner) {
+  const auto number = static_cast<std::size_t>(id);
+  if (number == 0 || number > core_->owners_.size()) {
+    throw_usage("owner {}: {} are registered", number, core_->owners_.size());
+  }
+  core_->owners_[number - 1] = &owner;
+}
+
+void page_allocator::assign(context& ctx, pfn block, const page_use& use) {
+  auto& core = *core_;
+  detail::check_cpu(core, ctx.cpu);
+  if (block >= core.frames_.end() ||
+      core.frames_.mark_at(block).use() != frame_use::allocated) {
+    throw_usage("frame {} cannot be assigned: it is {}", block, detail::describe(core, block));
+  }
+  if (static_cast<std::size_t>(use.owner) > core.owners_.size()) {
+    throw_usage("owner {}: {} are registered", static_cast<unsigned>(use.owner),
+                core.owners_.size());
+  }
+  core.assign(ctx.cpu, static_cast<detail::frame_index>(block.value()), use);
+}
+
+page_info page_allocator::page(pfn frame) const {
+  if (frame >= core_->frames_.end()) {
+    throw_usage("frame {} is beyond memory, which ends at {}", frame, core_->frames_.end());
+  }
+  return core_->frames_.info(static_cast<detail::frame_index>(frame.value()));
+}
+
+void page_allocator::flush_lru_batches() { core_->flush_lru_batches(); }
+
+namespace {
+
+detail::frame_index assigned_page(const detail::allocator_core& core, pfn page) {
+  const auto frame = static_cast<detail::frame_index>(page.value());
+  constexpr auto in_use = page_flag::lru | page_flag::lru_pending | page_flag::driver;
+  if (page >= core.frames_.end() || !core.frames_.info(frame).flags.has_any(in_use)) {
+    throw_usage("frame {} cannot be pinned: it is not an assigned page but {}", page,
+                detail::describe(core, page));
+  }
+  return frame;
+}
+
+}  // namespace
+
+void page_allocator::pin(pfn page) { core_->pin(assigned_page(*core_, page)); }
+
+std::expected<pfn, error> page_allocator::pin_longterm(context& ctx, pfn page) {
+  auto& core = *core_;
+  detail::check_cpu(core, ctx.cpu);
+  auto frame = assigned_page(core, page);
+  const bool lent = core.block_type(frame) == migratetype::cma ||
+                    core.zone_of(frame).extent.type == zone_type::movable;
+  if (lent) {
+    const auto moved = core.move_elsewhere(ctx, frame);
+    if (!moved) return std::unexpected{error{moved.error()}};
+    frame = *moved;
+  }
+  core.pin(frame);
+  return pfn{frame};
+}
+
+void page_allocator::unpin(pfn page) {
+  auto& core = *core_;
+  const auto found = core.pins_.find(static_cast<detail::frame_index>(page.value()));
+  if (found == core.pins_.end()) throw_usage("frame {} is not pinned", page);
+  if (--found->second > 0) return;
+  const auto frame = found->first;
+  core.pins_.erase(found);
+  core.set_flags(frame, core.frames_.info(frame).flags - page_flag::pinned);
+}
+
+}  // namespace memsim
