@@ -13,7 +13,7 @@ zone_model::zone_model(const zone_state& state, kernel version, const tuning& se
       numbers_{state},
       pageblocks_{state.pageblocks},
       movable_{state.movable_in_use.begin(), state.movable_in_use.end()} {
-  for (const auto& [block, size] : state.allocated) allocated_[block] = size.value();
+  for (const auto& in_use : state.allocated) allocated_[in_use.block] = in_use.size.value();
   for (unsigned order = 0; order < page_orders; ++order) {
     for (const auto type : all_migratetypes) {
       for (const pfn block : state.free_lists[order][static_cast<unsigned>(type)]) {

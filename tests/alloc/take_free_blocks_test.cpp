@@ -23,13 +23,13 @@ SCENARIO("the free blocks of a pageblock are taken off their lists", "[alloc]") 
 
   const auto taken = memory.take_free_blocks(ctx, page);
   std::uint64_t pages = 0;
-  for (const auto& [first, size] : taken) pages += size.frames();
+  for (const auto& block : taken) pages += block.size.frames();
   CHECK(pages == 511);
   CHECK(free_pages() == before - 511);
   CHECK(memsim::testing::check_invariants(memory).empty());
   CHECK(memory.take_free_blocks(ctx, page).empty());
 
-  for (const auto& [first, size] : taken) memory.free(ctx, first, size);
+  for (const auto& block : taken) memory.free(ctx, block.block, block.size);
   memory.drain_all(ctx);
   CHECK(free_pages() == before);
   CHECK(memsim::testing::check_invariants(memory).empty());
