@@ -9,8 +9,8 @@ namespace {
 
 // In the order of their bits.
 constexpr std::array<std::string_view, 13> flag_names{
-    "lru",       "lru_pending", "isolated",   "driver", "anonymous",   "swap_backed", "pinned",
-    "dirty",     "writeback",   "referenced", "active", "unevictable", "tail"};
+    "lru",   "lru_pending", "isolated",   "driver", "anonymous",   "swap_backed", "pinned",
+    "dirty", "writeback",   "referenced", "active", "unevictable", "tail"};
 
 }  // namespace
 

@@ -13,7 +13,8 @@
 ///     };
 ///     const auto heap_id = memory.add_owner(heap);
 ///     heap.pages.push_back(*memory.alloc(ctx, order{0}, gfp_highuser_movable));
-///     memory.assign(ctx, heap.pages[0], {.kind = page_kind::anonymous, .owner = heap_id, .tag = 0});
+///     memory.assign(ctx, heap.pages[0], {.kind = page_kind::anonymous, .owner = heap_id, .tag =
+///     0});
 
 #include <cstdint>
 #include <string>

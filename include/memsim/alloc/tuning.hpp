@@ -36,6 +36,8 @@ struct tuning {
   /// Fragmentation index, 0 to 1000, up to which memory counts as short rather than in pieces, so
   /// that compaction is not tried.
   unsigned extfrag_threshold = 500;
+  /// How hard the compaction daemon tries to keep huge pages at hand, 0 (not at all) to 100.
+  unsigned compaction_proactiveness = 20;
 
   friend bool operator==(const tuning&, const tuning&) = default;
 };
