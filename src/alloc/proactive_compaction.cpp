@@ -2,8 +2,8 @@
 // Compaction ahead of need: a score of how little of the free memory can serve huge pages, and a
 // daemon that keeps it low.
 //
-// Source: Linux 6.1 and 6.12 as described (every 500 ms; from the high limit down to the low one). No
-// recording tells.
+// Source: Linux 6.1 and 6.12 as described (every 500 ms; from the high limit down to the low one).
+// No recording tells.
 #include <algorithm>
 
 #include "alloc/checks.hpp"
@@ -54,7 +54,8 @@ bool allocator_core::compact_proactively(context& ctx) {
   const auto limits = limits_of(proactiveness);
   const auto before = fragmentation_score();
   if (before <= limits.high) return true;
-  compaction_run run{*this, ctx,
+  compaction_run run{*this,
+                     ctx,
                      {.scan = {.mode = migration_mode::sync_light, .ignores_hints = true},
                       .whole_zone = true,
                       .enough_at = limits.low}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A million random operations with migration, pins, ranges, claims and compaction: no frame is lost,
-// no pinned page moves, no area's bitmap changes by what happens to another.
+// A million random operations with migration, pins, ranges, claims and compaction: no frame is
+// lost, no pinned page moves, no area's bitmap changes by what happens to another.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -100,7 +100,8 @@ class random_machine {
   void allocate() {
     if (random_.chance(0.3)) {
       const order size{static_cast<unsigned>(random_.below(5))};
-      if (const auto block = memory_.alloc(ctx_, size, gfp_kernel)) kernel_.push_back({*block, size});
+      if (const auto block = memory_.alloc(ctx_, size, gfp_kernel))
+        kernel_.push_back({*block, size});
       return;
     }
     const auto kind = static_cast<page_kind>(random_.below(page_kinds));

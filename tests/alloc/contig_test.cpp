@@ -107,8 +107,8 @@ SCENARIO("a claim goes on behind what is busy, and counts what it moved in vain"
   };
   // A pinned anonymous page is not taken off, so all others are moved before it is found; any other
   // fails in its batch of 32, after which no more are tried.
-  const auto [kind, in_vain] = GENERATE(expectation{page_kind::anonymous, 511},
-                                        expectation{page_kind::shmem, 127});
+  const auto [kind, in_vain] =
+      GENERATE(expectation{page_kind::anonymous, 511}, expectation{page_kind::shmem, 127});
   auto memory = with_areas(linux_6_12);
   context ctx;
   owned_pages pages{memory};
@@ -255,9 +255,8 @@ SCENARIO("misuse of ranges is told", "[alloc][contig]") {
                     ContainsSubstring("do not begin in a zone"));
   CHECK_THROWS_WITH(memory.alloc_contig_range(ctx, pfn{8192}, 1 << 20),
                     ContainsSubstring("end beyond memory"));
-  CHECK_THROWS_WITH(
-      memory.alloc_contig_range(ctx, pfn{8192}, 1, migratetype::highatomic),
-      ContainsSubstring("a contiguous range of type HighAtomic"));
+  CHECK_THROWS_WITH(memory.alloc_contig_range(ctx, pfn{8192}, 1, migratetype::highatomic),
+                    ContainsSubstring("a contiguous range of type HighAtomic"));
   CHECK_THROWS_WITH(memory.free_contig_range(ctx, pfn{8192}, 2),
                     ContainsSubstring("frame 8192 is a free block"));
   CHECK_THROWS_WITH(memory.cma_alloc(ctx, 2, 1), ContainsSubstring("CMA area 2: there are 2"));

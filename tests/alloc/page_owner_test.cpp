@@ -125,7 +125,8 @@ SCENARIO("the reason for which a page does not move is told", "[alloc][page_owne
     heard.results.clear();
     where.flush_lru_batches();
     where.add_observer(heard);
-    const bool got = where.alloc_contig_range(ctx, block_of(mine.where[tag]), pageblock).has_value();
+    const bool got =
+        where.alloc_contig_range(ctx, block_of(mine.where[tag]), pageblock).has_value();
     where.remove_observer(heard);
     return got;
   };
