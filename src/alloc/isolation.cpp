@@ -96,23 +96,18 @@ bool range_isolation::is_free_of_references(frame_index frame) const {
          core_.frames_.info(frame).flags.has_any(page_flag::tail);
 }
 
-// A3, B2.
+// A3, B2. What is not wholly in the zone holds frames that are no memory of it, and so unmovable.
 bool range_isolation::isolate_block(frame_index block, frame_index first, frame_index last) {
-  if (!core_.is_described_in(a_.z, std::max(block, zone_first()))) return false;
-  const bool whole = core_.pageblock_range(a_.z, block).whole;
+  if (!core_.pageblock_range(a_.z, block).whole) return false;
   const auto old_type = core_.block_type(block);
   if (old_type == migratetype::isolate) return false;
-  if (core_.profile_.isolation == isolation_rule::split_blocks && !whole) return false;
   if (!can_be_emptied(first, last)) return false;
   ++a_.done.zone_lock_acquisitions;
   if (core_.profile_.isolation == isolation_rule::split_blocks) {
     retype(block, migratetype::isolate);
   } else {
     core_.set_block_type(block, migratetype::isolate);
-    if (whole) {
-      const auto moved = move_free(block, migratetype::isolate);
-      core_.count_block(a_, -moved, old_type);
-    }
+    core_.count_block(a_, -move_free(block, migratetype::isolate), old_type);
   }
   ++a_.z.isolated_blocks;
   return true;
@@ -133,8 +128,7 @@ void range_isolation::release_block(frame_index block) {
   } else if (core_.profile_.isolation == isolation_rule::split_blocks) {
     retype(block, type_);
   } else {
-    const bool whole = core_.pageblock_range(a_.z, block).whole;
-    if (whole) core_.count_block(a_, move_free(block, type_), type_);
+    core_.count_block(a_, move_free(block, type_), type_);
     core_.set_block_type(block, type_);
   }
   --a_.z.isolated_blocks;

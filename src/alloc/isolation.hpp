@@ -22,9 +22,6 @@ class range_isolation {
  private:
   [[nodiscard]] bool isolate_block(frame_index block, frame_index first, frame_index last);
   void release_block(frame_index block);
-  [[nodiscard]] frame_index zone_first() const {
-    return static_cast<frame_index>(a_.z.extent.start.value());
-  }
   [[nodiscard]] bool can_be_emptied(frame_index first, frame_index last) const;
   [[nodiscard]] bool is_free_of_references(frame_index frame) const;
   std::int64_t move_free(frame_index block, migratetype type);

@@ -188,6 +188,19 @@ SCENARIO("an isolation undone leaves what there was", "[alloc][contig]") {
   }
 }
 
+SCENARIO("a pageblock that its zone does not hold whole cannot be emptied", "[alloc][contig]") {
+  for (const auto& profile : {linux_6_1, linux_6_12}) {
+    CAPTURE(profile.name);
+    page_allocator memory{{.memory = memory_map::x86_64(63_MiB), .profile = profile}};
+    context ctx;
+    const pfn end = memory.zones().back().extent.end();
+    REQUIRE(end.value() % pageblock != 0);
+    const auto before = contents_of(memory);
+    CHECK(memory.alloc_contig_range(ctx, end - 64, 64).error().code() == errc::busy);
+    CHECK(contents_of(memory) == before);
+  }
+}
+
 SCENARIO("a gigabyte is had where its aligned frames are free or movable", "[alloc][contig]") {
   page_allocator memory{{.memory = memory_map::x86_64(6_GiB)}};
   context ctx;
