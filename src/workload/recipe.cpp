@@ -75,12 +75,8 @@ std::expected<recipe, error> find_recipe(std::string_view name) {
 std::expected<void, error> check(const ageing_plan& plan) {
   const auto found = find_recipe(plan.recipe);
   if (!found) return std::unexpected{found.error()};
-  for (const auto& [name, value, least, most] :
-       {std::tuple{"occupancy", plan.occupancy, 0.01, 0.98},
-        std::tuple{"peak", plan.peak, 0.01, 1.0},
-        std::tuple{"unmovable_share", plan.unmovable_share, 0.0, 0.9},
-        std::tuple{"turnover", plan.turnover, 0.0, 1000.0}}) {
-    if (auto ok = within(name, value, least, most); !ok) return ok;
+  for (const auto& n : ageing_numbers) {
+    if (auto ok = within(n.name, plan.*n.member, n.least, n.most); !ok) return ok;
   }
   for (const auto& [name, value] : plan.parameters) {
     if (auto ok = check_parameter(*found, name, value); !ok) return ok;

@@ -88,6 +88,21 @@ struct ageing_plan {
   friend bool operator==(const ageing_plan&, const ageing_plan&) = default;
 };
 
+/// A number of a plan, and what it may be.
+struct ageing_number {
+  std::string_view name;  ///< as in scenario files
+  double least;
+  double most;
+  double ageing_plan::* member;
+};
+
+inline constexpr std::array ageing_numbers{
+    ageing_number{"occupancy", 0.01, 0.98, &ageing_plan::occupancy},
+    ageing_number{"peak", 0.01, 1, &ageing_plan::peak},
+    ageing_number{"unmovable_share", 0, 0.9, &ageing_plan::unmovable_share},
+    ageing_number{"turnover", 0, 1000, &ageing_plan::turnover},
+};
+
 /// \return errc::unsupported or errc::inconsistent; the message names the value and what is allowed
 [[nodiscard]] std::expected<void, error> check(const ageing_plan&);
 
