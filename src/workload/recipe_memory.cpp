@@ -110,7 +110,8 @@ std::optional<held_block> recipe_memory::take(order size, gfp flags, page_use us
   (use == page_use::user ? counts_.user_pages_allocated : counts_.kernel_pages_allocated) +=
       size.frames();
   allocated_ += size.frames();
-  if (user_ + kernel_ >= user_target_ + kernel_target_) note_full();
+  // Parameters may be such that memory is never full.
+  if (user_ + kernel_ >= user_target_ + kernel_target_ || allocated_ >= 2 * managed_) note_full();
   return held_block{.frame = static_cast<std::uint32_t>(block->value()),
                     .size = static_cast<std::uint8_t>(size.value()),
                     .use = use};

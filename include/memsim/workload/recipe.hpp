@@ -78,8 +78,8 @@ struct ageing_plan {
   double peak = 0.98;
   /// The part of what is in use that is the kernel's and cannot be moved, 0 to 0.9.
   double unmovable_share = 0.1;
-  /// How long after memory was full for the first time: what is allocated from then on as a
-  /// multiple of the managed memory, 0 to 1000.
+  /// How long after memory was full for the first time, or twice as much as there is was allocated:
+  /// what is allocated from then on as a multiple of the managed memory, 0 to 1000.
   double turnover = 2;
   /// Those that are not given have their own values.
   recipe_values parameters{};

@@ -26,6 +26,7 @@ std::expected<void, error> run(recipe_memory& memory) {
   do {
     memory.change_cpu();
     if (auto filled = fill(memory, random); !filled) return filled;
+    if (memory.user() <= memory.user_target()) return {};  // there is nothing to free
     memory.change_cpu();
     while (memory.user() > memory.user_target()) memory.evict_any(random);
     memory.shrink_kernel_to_target();

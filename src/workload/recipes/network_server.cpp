@@ -20,7 +20,7 @@ constexpr std::array parameters{
     recipe_parameter{"burst", "packets", 256, 1, 65536, rule::on, "the longest burst"},
     recipe_parameter{"queue", "1", 0.01, 0, 0.2, rule::off,
                      "part of memory that packets in flight may take"},
-    recipe_parameter{"pages_a_packet", "pages", 0.5, 0, 64, rule::off,
+    recipe_parameter{"pages_a_packet", "pages", 0.5, 0.01, 64, rule::off,
                      "pages of files read for a packet"},
     recipe_parameter{"kernel_churn", "pages", 20, 0, 1000, rule::off,
                      "long-lived kernel pages replaced for a thousand pages of files and heap"},
