@@ -111,7 +111,7 @@ std::optional<held_block> recipe_memory::take(order size, gfp flags, page_use us
       size.frames();
   allocated_ += size.frames();
   // Parameters may be such that memory is never full.
-  if (user_ + kernel_ >= user_target_ + kernel_target_ || allocated_ >= 2 * managed_) note_full();
+  if (user_ + kernel_ >= user_target_ + kernel_target_ || allocated_ >= 4 * managed_) note_full();
   return held_block{.frame = static_cast<std::uint32_t>(block->value()),
                     .size = static_cast<std::uint8_t>(size.value()),
                     .use = use};

@@ -46,13 +46,13 @@ struct aged_state {
 };
 
 constexpr std::array expected_states{
-    aged_state{"build_farm", 0.78, 0.83, 0.05, 0.90},
+    aged_state{"build_farm", 0.81, 0.86, 0.04, 0.89},
     aged_state{"fill_shuffle_free", 0.91, 0.95, 0.01, 0.87},
-    aged_state{"huge_page_churn", 0.49, 0.65, 0.09, 0.90},
-    aged_state{"memory_pressure", 0.69, 0.75, 0.07, 0.90},
-    aged_state{"network_server", 0.40, 0.48, 0.15, 0.90},
-    aged_state{"order_mixed_churn", 0.56, 0.73, 0.08, 0.89},
-    aged_state{"page_cache_churn", 0.08, 0.38, 0.17, 0.90},
+    aged_state{"huge_page_churn", 0.49, 0.63, 0.10, 0.90},
+    aged_state{"memory_pressure", 0.74, 0.82, 0.05, 0.89},
+    aged_state{"network_server", 0.44, 0.57, 0.12, 0.89},
+    aged_state{"order_mixed_churn", 0.53, 0.68, 0.09, 0.89},
+    aged_state{"page_cache_churn", 0.08, 0.47, 0.15, 0.89},
     aged_state{"unmovable_burst", 0.36, 0.69, 0.09, 0.54},
 };
 

@@ -75,11 +75,11 @@ struct ageing_plan {
   /// How full memory is while the machine ages: a part of what is above the zones' high watermarks
   /// and reserves, 0.01 to 1, and at least the occupancy. What is too much in the end goes in the
   /// recipe's own way. A recipe that fills memory anyway pays no heed to it.
-  double peak = 0.98;
+  double peak = 1;
   /// The part of what is in use that is the kernel's and cannot be moved, 0 to 0.9.
   double unmovable_share = 0.1;
-  /// How long after memory was full for the first time, or twice as much as there is was allocated:
-  /// what is allocated from then on as a multiple of the managed memory, 0 to 1000.
+  /// How long after memory was full for the first time, or four times as much as there is was
+  /// allocated: what is allocated from then on as a multiple of the managed memory, 0 to 1000.
   double turnover = 2;
   /// Those that are not given have their own values.
   recipe_values parameters{};
