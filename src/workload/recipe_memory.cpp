@@ -2,6 +2,7 @@
 #include "workload/recipe_memory.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The classical way to fragment memory: take all of it page by page, and give back pages at random.
-#include <array>
-#include <vector>
+#include <expected>
 
 #include "workload/recipe_memory.hpp"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel suddenly needs much of a memory that files have filled, and soon gives most of it
 // back.
-#include <algorithm>
 #include <array>
 #include <expected>
 
