@@ -29,8 +29,12 @@ class progress {
   }
   /// Likewise, but looks at the clock each time.
   void show(std::uint64_t done);
+  /// Shows a line of the caller's own, if it is time for one.
+  void say(const std::string& line);
 
  private:
+  [[nodiscard]] bool is_time();
+
   using clock = std::chrono::steady_clock;
   static constexpr unsigned calls_between_looks = 1024;
 
@@ -41,5 +45,10 @@ class progress {
   unsigned calls_ = 0;
   clock::time_point next_look_;
 };
+
+/// How long the rest will take if it takes as long as what is done: `, 3 min 20 s left`. Empty
+/// where nothing is done yet.
+[[nodiscard]] std::string time_left_text(std::chrono::nanoseconds elapsed, std::uint64_t done,
+                                         std::uint64_t left);
 
 }  // namespace memsim::cli

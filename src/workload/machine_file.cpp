@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parser of machine files.
+#include "workload/machine_file.hpp"
+
 #include <memsim/arch/merge_policy.hpp>
 #include <memsim/workload/machine.hpp>
 
@@ -100,7 +102,9 @@ nested_paging read_nested(table_reader& table) {
   return nested;
 }
 
-machine_config read_config(table_reader& top, std::string_view file) {
+}  // namespace
+
+machine_config detail::read_machine_config(table_reader& top, std::string_view file) {
   static constexpr std::array<std::string_view, 14> keys{
       "memory", "region", "cpus", "cpu",   "profile",         "movable_zone",  "cma",
       "tuning", "nested", "seed", "price", "largest_mapping", "flush_ceiling", "merging"};
@@ -141,18 +145,14 @@ machine_config read_config(table_reader& top, std::string_view file) {
                                     std::numeric_limits<std::int64_t>::max());
   config.merging = named(top, "merging", policies);
   config.seed = top.number("seed", config.seed, 0, std::numeric_limits<std::int64_t>::max());
+  if (!top.has_problem()) validate(config.settings);
   return config;
 }
 
-}  // namespace
-
 std::expected<machine_config, error> parse_machine_config(std::string_view text,
                                                           std::string_view name) {
-  return detail::read_toml(text, name, [&](table_reader& top) {
-    auto config = read_config(top, name);
-    if (!top.has_problem()) validate(config.settings);
-    return config;
-  });
+  return detail::read_toml(
+      text, name, [&](table_reader& top) { return detail::read_machine_config(top, name); });
 }
 
 std::expected<machine_config, error> load_machine_config(const std::filesystem::path& path) {

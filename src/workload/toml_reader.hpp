@@ -190,8 +190,11 @@ class table_reader {
   template <class... Args>
   void complain(const toml::node& where, fmt::format_string<Args...> text, Args&&... args) {
     if (problem_) return;
-    problem_ = error{errc::malformed, fmt::format("{}:{}: {}", file_, where.source().begin.line,
-                                                  fmt::format(text, std::forward<Args>(args)...))};
+    const auto line = where.source().begin.line;  // 0: not from the file
+    problem_ = error{
+        errc::malformed,
+        fmt::format("{}: {}", line == 0 ? std::string{file_} : fmt::format("{}:{}", file_, line),
+                    fmt::format(text, std::forward<Args>(args)...))};
   }
   template <class... Args>
   void complain_about(std::string_view key, fmt::format_string<Args...> text, Args&&... args) {
@@ -230,13 +233,19 @@ inline std::string ascii_only(std::string_view text) {
   return ascii;
 }
 
+struct no_edit {
+  void operator()(toml::table&) const {}
+};
+
 /// Parses a text and hands its top table to read(table_reader&), whose result is returned.
-template <class Read>
-auto read_toml(std::string_view text, std::string_view name, Read read)
+/// \param edit  what is done to the table before
+template <class Read, class Edit = no_edit>
+auto read_toml(std::string_view text, std::string_view name, Read read, Edit edit = {})
     -> std::expected<decltype(read(std::declval<table_reader&>())), error> {
   std::optional<error> problem;
   try {
-    const auto table = toml::parse(ascii_only(text), name);
+    toml::table table = toml::parse(ascii_only(text), name);
+    edit(table);
     table_reader top{table, name, "", problem};
     auto result = read(top);
     if (problem) return std::unexpected{std::move(*problem)};

@@ -102,6 +102,25 @@ SCENARIO("where memory is short, not in pieces, compaction is not tried", "[allo
   CHECK(memory.counts().compaction_stalls == 0);
 }
 
+SCENARIO("compaction leaves the min watermark alone", "[alloc][compaction]") {
+  for (const auto& profile : {linux_6_1, linux_6_12}) {
+    CAPTURE(profile.name);
+    page_allocator memory{{.memory = memory_map::x86_64(256_MiB), .profile = profile}};
+    context ctx;
+    owned_pages pages{memory};
+    while (pages.add(ctx)) {
+    }
+    memory.drain_all(ctx);
+    memory.flush_lru_batches();
+    const auto& z = memory.zones().back();
+    REQUIRE(z.exact_free_pages() > 400);
+    REQUIRE(static_cast<std::uint64_t>(z.exact_free_pages()) < z.marks.min + 100);
+    memory.compact_everything(ctx);
+    // What is free above the mark may become targets, and no more.
+    CHECK(memory.counts().pages_migrated < 100);
+  }
+}
+
 SCENARIO("a zone in which compaction failed is left alone, longer each time",
          "[alloc][compaction]") {
   for (const auto& profile : {linux_6_1, linux_6_12}) {
@@ -141,7 +160,12 @@ SCENARIO("proactive compaction starts above the high limit and stops at the low 
   CHECK(m.memory.fragmentation_score() <= 90);
   const auto moved = m.memory.counts().pages_migrated;
   CHECK(moved > 0);
-  THEN("below the high limit it does nothing") {
+  THEN("below the high limit it does nothing, though above the low one") {
+    // The score was above 90: with a high limit of 100 nothing is above it.
+    fragmented calm{linux_6_12, {.compaction_proactiveness = 10}};
+    REQUIRE(calm.memory.fragmentation_score() > 90);
+    CHECK(calm.memory.compact_proactively(calm.ctx));
+    CHECK(calm.memory.counts().pages_migrated == 0);
     CHECK(m.memory.compact_proactively(m.ctx));
     CHECK(m.memory.counts().pages_migrated == moved);
   }

@@ -11,11 +11,12 @@ TEST_CASE("a command that does not exist is named, with those that do", "[cli]")
   temporary_directory scratch;
   const auto bogus = run_program(scratch, "bogus --json");
   CHECK(bogus.status == 2);
-  CHECK(bogus.complaints == "memsim: no command 'bogus': there are record, replay, verify\n");
+  CHECK(bogus.complaints ==
+        "memsim: no command 'bogus': there are record, replay, sweep, verify\n");
 
   const auto none = run_program(scratch, "");
   CHECK(none.status == 2);
-  CHECK(none.complaints == "memsim: which command? There are record, replay, verify\n");
+  CHECK(none.complaints == "memsim: which command? There are record, replay, sweep, verify\n");
 }
 
 TEST_CASE("the program tells its version", "[cli]") {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario files of any bytes, and settings for them: lines `KEY=VALUE` after a zero byte. What can
+// be read and is small is run.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <memsim/metrics/scenario_run.hpp>
+
+namespace {
+
+using namespace memsim;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+std::vector<scenario_setting> settings_of(std::string_view text) {
+  std::vector<scenario_setting> settings;
+  constexpr std::size_t most = 16;
+  while (!text.empty() && settings.size() < most) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const auto equals = line.find('=');
+    if (equals == std::string_view::npos) continue;
+    settings.push_back({std::string{line.substr(0, equals)}, std::string{line.substr(equals + 1)}});
+  }
+  return settings;
+}
+
+bool is_small(const scenario& s) {
+  return s.machine.memory.end() <= pfn{(64_MiB).frames()} && s.machine.cpus <= 4 &&
+         s.ageing.turnover <= 0.5;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view input{reinterpret_cast<const char*>(data), size};
+  const auto end = input.find('\0');
+  const auto text = input.substr(0, end);
+  const auto settings = settings_of(end == std::string_view::npos ? "" : input.substr(end + 1));
+  const auto read = parse_scenario(text, "scenario.toml", settings);
+  if (!read) {
+    require(!read.error().message().empty() && read.error().message().size() < 8000);
+    return 0;
+  }
+  require(check(read->ageing).has_value());
+  if (!is_small(*read)) return 0;
+  const auto result = run_scenario(*read);
+  require(result || !result.error().message().empty());
+  return 0;
+}

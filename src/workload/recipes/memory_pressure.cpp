@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes need more than there is: what is used least goes to swap, and comes back elsewhere.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <vector>
+
+#include "workload/recipe_memory.hpp"
+
+namespace memsim::detail {
+namespace {
+
+constexpr std::array parameters{
+    recipe_parameter{"overcommit", "1", 1.5, 1.1, 16, rule::off,
+                     "memory of processes as a multiple of what they may have of the machine's"},
+    recipe_parameter{"hot_share", "1", 0.2, 0.01, 0.9, rule::off,
+                     "part of their memory that they use often"},
+    recipe_parameter{"hot_touches", "1", 0.8, 0, 0.95, rule::off,
+                     "part of their touches that go there"},
+    recipe_parameter{"swap_readahead", "pages", 8, 1, 64, rule::on,
+                     "neighbours that are read back from swap together"},
+    recipe_parameter{"kernel_churn", "pages", 10, 0, 1000, rule::off,
+                     "kernel pages replaced for a thousand pages touched first or read back"},
+};
+
+/// Pages touched between two looks at the kernel's part and the memory in use.
+constexpr unsigned touches_a_turn = 64;
+
+class swapping_processes {
+ public:
+  explicit swapping_processes(recipe_memory& memory)
+      : memory_{memory},
+        random_{memory.stream("touches")},
+        pages_(std::max<std::size_t>(
+            2, static_cast<std::size_t>(memory.parameter("overcommit") *
+                                        static_cast<double>(memory.user_target())))),
+        hot_{std::max<std::size_t>(1,
+                                   static_cast<std::size_t>(memory.parameter("hot_share") *
+                                                            static_cast<double>(pages_.size())))} {
+    memory.ask_before_eviction([this](std::uint32_t page) { return judge(page); });
+  }
+
+  /// Everything is touched once, in the order of addresses, as programs start; then by use.
+  [[nodiscard]] std::expected<void, error> run() {
+    const auto first = memory_.whole("swap_readahead");
+    for (std::size_t page = 0; page < pages_.size(); page += first) {
+      if (auto in = bring_in(page); !in) return in;
+    }
+    while (!memory_.aged()) {
+      memory_.change_cpu();
+      for (unsigned n = 0; n < touches_a_turn; ++n) {
+        if (auto touched = touch(draw()); !touched) return touched;
+      }
+    }
+    return {};
+  }
+
+ private:
+  enum class place : std::uint8_t { untouched, in_memory, in_use, in_swap };
+
+  // Hot pages are one in so many, spread evenly over the address space.
+  std::size_t draw() {
+    if (random_.chance(memory_.parameter("hot_touches"))) {
+      return random_.below(hot_) * pages_.size() / hot_;
+    }
+    return random_.below(pages_.size());
+  }
+
+  std::expected<void, error> touch(std::size_t page) {
+    if (pages_[page] == place::in_memory) pages_[page] = place::in_use;
+    if (pages_[page] == place::in_use) return {};
+    return bring_in(page);
+  }
+
+  std::expected<void, error> bring_in(std::size_t page) {
+    const auto count = memory_.whole("swap_readahead");
+    const auto begin = page / count * count;
+    const auto end = std::min<std::size_t>(begin + count, pages_.size());
+    for (auto p = begin; p < end; ++p) {
+      if (pages_[p] == place::in_memory || pages_[p] == place::in_use) continue;
+      if (auto in = memory_.cache_page(static_cast<std::uint32_t>(p)); !in) return in;
+      if (pages_[p] == place::in_swap) ++memory_.counts().swapped_in;
+      pages_[p] = place::in_memory;
+    }
+    memory_.evict_to_target();
+    return memory_.churn_kernel(memory_.parameter("kernel_churn"));
+  }
+
+  recipe_memory::verdict judge(std::uint32_t page) {
+    if (pages_[page] == place::in_use) {
+      pages_[page] = place::in_memory;
+      return recipe_memory::verdict::keep;
+    }
+    pages_[page] = place::in_swap;
+    return recipe_memory::verdict::evict;
+  }
+
+  recipe_memory& memory_;
+  random_stream random_;
+  std::vector<place> pages_;
+  std::size_t hot_;
+};
+
+std::expected<void, error> run(recipe_memory& memory) {
+  swapping_processes processes{memory};
+  if (auto ran = processes.run(); !ran) return ran;
+  memory.come_down();
+  memory.evict_to_target();
+  memory.ask_before_eviction({});
+  return {};
+}
+
+}  // namespace
+
+constinit const recipe_entry memory_pressure{
+    .description = {.name = "memory_pressure",
+                    .models = "processes that need more than there is: pages not used for long go "
+                              "to swap and come back, with their neighbours, to other frames",
+                    .leaves = "free memory in single pages and small runs, wherever the least used "
+                              "pages were",
+                    .parameters = parameters},
+    .run = run};
+
+}  // namespace memsim::detail
