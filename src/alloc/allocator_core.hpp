@@ -226,7 +226,11 @@ class allocator_core {
     return allocate_block(ctx, order{0}, flags);
   }
   void end_request(context& ctx, order size, gfp flags, std::optional<pfn> found);
-  void hand_out(frame_index frame, unsigned order) { frames_.set_allocated(frame, order); }
+  // A block that is on no list any more.
+  void hand_out(frame_index frame, unsigned order) {
+    frames_.touch(frame / block_frames);
+    frames_.set_allocated(frame, order);
+  }
   void free_block(context& ctx, frame_index frame, unsigned order);
   void free_page(context& ctx, frame_index frame) { free_block(ctx, frame, 0); }
 

@@ -50,19 +50,20 @@ class scanned_targets final : public target_source {
   // B7: under the later rule, who has got a target needs no more.
   void begin_batch(std::uint64_t pages) { wanted_ = pages; }
 
-  frame_index take(unsigned) override {
-    auto page = pages_.take(core_);
-    if (page == no_frame) {
+  frame_index take(unsigned order) override {
+    auto block = pages_.take(core_, order);
+    if (block == no_frame) {
       scanner_.find(migrate_, free_, wanted_);
-      page = pages_.take(core_);
+      block = pages_.take(core_, order);
     }
-    if (page != no_frame && counts_down()) --wanted_;
-    return page;
+    if (block != no_frame && counts_down()) wanted_ -= std::min(wanted_, std::uint64_t{1} << order);
+    return block;
   }
   void give_back(frame_index target) override {
-    core_.frames_.end_allocation(target, 0, {});
-    pages_.give_back(target);
-    if (counts_down()) ++wanted_;
+    const auto order = core_.order_of(target);
+    core_.frames_.end_allocation(target, order, {});
+    pages_.give_back(target, order);
+    if (counts_down()) wanted_ += std::uint64_t{1} << order;
   }
 
  private:
@@ -221,7 +222,9 @@ compact_result compaction_run::loop(zone& z, scanners& s) {
     } else {
       in_step = false;
       last = later ? std::max(zone_start(z), block_start(s.migrate - 1)) : before;
-      targets.begin_batch(s.pages.size());
+      std::uint64_t wanted = 0;
+      for (const auto page : s.pages) wanted += std::uint64_t{1} << core_.order_of(page);
+      targets.begin_batch(wanted);
       const auto outcome = mover.move(s.pages);
       if (!outcome.all_moved) {
         while (!s.pages.empty()) {

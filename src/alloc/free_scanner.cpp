@@ -37,24 +37,24 @@ void target_pages::end_search() {
   found_.clear();
 }
 
-frame_index target_pages::take(allocator_core& core) {
-  unsigned order = 0;
+frame_index target_pages::take(allocator_core& core, unsigned wanted) {
+  unsigned order = wanted;
   while (order < page_orders && blocks_[order].empty()) ++order;
   if (order == page_orders) return no_frame;
   const auto page = blocks_[order].front();
   blocks_[order].pop_front();
-  while (order > 0) {
+  while (order > wanted) {
     --order;
     blocks_[order].push_front(page + (1u << order));
   }
-  --size_;
-  core.hand_out_pages(page, 0);
+  size_ -= std::uint64_t{1} << wanted;
+  core.hand_out(page, wanted);
   return page;
 }
 
-void target_pages::give_back(frame_index page) {
-  blocks_[0].push_front(page);
-  ++size_;
+void target_pages::give_back(frame_index block, unsigned order) {
+  blocks_[order].push_front(block);
+  size_ += std::uint64_t{1} << order;
 }
 
 std::uint64_t target_pages::release(allocator_core& core, context& ctx) {

@@ -32,8 +32,9 @@ class target_pages {
   void add(frame_index block, unsigned order);
   /// The pages of the last search are now in their order of use.
   void end_search();
-  [[nodiscard]] frame_index take(allocator_core& core);
-  void give_back(frame_index page);
+  /// A block of an order, or no_frame.
+  [[nodiscard]] frame_index take(allocator_core& core, unsigned order);
+  void give_back(frame_index block, unsigned order);
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
   /// Gives the rest back to the allocator.

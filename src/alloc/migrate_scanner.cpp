@@ -115,8 +115,7 @@ migrate_scanner::sight migrate_scanner::look_at(frame_index frame, frame_mark ma
   const bool anonymous = page.flags.has_any(page_flag::anonymous);
   if (anonymous && page.flags.has_any(page_flag::pinned)) return sight::unmovable;
   if (!anonymous && !how_.may_use_fs) return sight::unmovable;
-  // Only a range that is to be emptied moves huge pages.
-  if (mark.order() > 0 && !how_.contiguous) return sight::unmovable;
+  if (mark.order() > 0 && !moves_large(mark)) return sight::unmovable;
   if (!p.lru_seen) {
     if (const auto end = settle_hint(frame, p); end != sight::taken) return end;
   }
@@ -137,6 +136,16 @@ migrate_scanner::sight migrate_scanner::settle_hint(frame_index frame, progress&
   if (!was_set) return sight::taken;
   if (!whole) return sight::ends_scan;
   return thorough_ ? sight::taken : sight::ends_block;
+}
+
+// Whether a block of several pages may be taken. Modelling assumption, since no recording has any:
+// a range that is to be emptied takes all; compaction takes those smaller than what it makes room
+// for, where the kernel can move them.
+bool migrate_scanner::moves_large(frame_mark mark) const {
+  if (how_.contiguous) return true;
+  const auto below =
+      how_.order == no_order ? pageblock_order.value() : static_cast<unsigned>(how_.order);
+  return core_.profile_.moves_large_pages == rule::on && mark.order() < below;
 }
 
 // How far to go on from a page that cannot be taken.

@@ -50,6 +50,7 @@ class migrate_scanner {
   [[nodiscard]] sight look_at(frame_index frame, frame_mark mark, progress& p,
                               isolated_pages& taken);
   [[nodiscard]] sight settle_hint(frame_index frame, progress& p);
+  [[nodiscard]] bool moves_large(frame_mark mark) const;
   [[nodiscard]] std::uint64_t skipped_pages(frame_mark mark) const;
   void reach_end(std::uint64_t end, const progress& p, const isolated_pages& taken);
 

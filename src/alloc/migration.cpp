@@ -56,6 +56,9 @@ migration_result allocator_core::move_page(context& ctx, frame_index from, frame
   if (verdict == migration_result::moved) {
     frames_.set_info(from, {});
     frames_.set_info(to, page);
+    if (const auto mark = frames_.mark_at(pfn{from}); mark.is_compound()) {
+      frames_.mark(to, mark.order()) = frame_mark::compound(mark.order());
+    }
     flag_movable(to, page.flags.has_any(page_flag::driver));
     put_back_from_move(ctx.cpu, to);
     ctx.done.pages_copied += 1u << order_of(to);
@@ -106,12 +109,15 @@ batch_outcome page_mover::move_one_by_one(isolated_pages& batch) {
 }
 
 // All targets first; what is left then has a few tries by itself, unless there is no time.
+// Modelling assumption: a large page for which there is no block stays, where the kernel may split
+// it.
 batch_outcome page_mover::move_batched(isolated_pages& batch) {
   const int passes = mode_ == migration_mode::async ? 10 : 3;
   isolated_pages targets;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const auto target = targets_.take(core_.order_of(batch[batch.size() - 1 - i]));
-    if (target == no_frame) break;
+    const auto order = core_.order_of(batch[batch.size() - 1 - i]);
+    const auto target = targets_.take(order);
+    if (target == no_frame && order == 0) break;
     targets.push_back(target);
   }
   const bool out_of_targets = targets.size() < batch.size();
@@ -121,7 +127,7 @@ batch_outcome page_mover::move_batched(isolated_pages& batch) {
     again = false;
     for (std::size_t i = 0; i < targets.size(); ++i) {
       auto& page = batch[batch.size() - 1 - i];
-      if (page == no_frame) continue;
+      if (page == no_frame || targets[i] == no_frame) continue;
       const auto result = try_move(page, targets[i]);
       if (result == migration_result::moved) {
         page = no_frame;
@@ -137,7 +143,9 @@ batch_outcome page_mover::move_batched(isolated_pages& batch) {
   if (out_of_targets || mode_ == migration_mode::async) return {.out_of_targets = out_of_targets};
   for (auto page = batch.rbegin(); page != batch.rend(); ++page) {
     if (*page == no_frame) continue;
-    const auto target = targets_.take(core_.order_of(*page));
+    const auto order = core_.order_of(*page);
+    const auto target = targets_.take(order);
+    if (target == no_frame && order > 0) continue;
     if (target == no_frame) return {.out_of_targets = true};
     constexpr int tries = 7;
     auto result = migration_result::refused;

@@ -156,7 +156,7 @@ void describe(Archive& a, kernel_profile& p) {
     p.high_mark_first, p.pcp_notes_migratetype, p.merging_retypes_pageblock, p.frees_by_pageblock,
     p.movable_zone_shares_minimum, p.boosted_flag_needs_kswapd, p.migration, p.isolation,
     p.compaction, p.compaction_targets, p.ranges_set_skip_hints, p.captures_movable,
-    p.cma_mutex_per_area, p.lru_batch);
+    p.moves_large_pages, p.cma_mutex_per_area, p.lru_batch);
   const auto known = find_profile(name);
   p.name = known ? known->name : "custom";
 }

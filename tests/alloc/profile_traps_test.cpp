@@ -14,8 +14,8 @@ namespace {
 
 constexpr frame_count pageblock = pageblock_frames;
 
-// What happens, a letter each: t a target or another allocation, m a page moved, n one that refused, s
-// a test of suitability.
+// What happens, a letter each: t a target or another allocation, m a page moved, n one that
+// refused, s a test of suitability.
 class log_of final : public allocator_observer {
  public:
   explicit log_of(page_allocator& memory) : memory_{memory} { memory_.add_observer(*this); }
@@ -187,7 +187,8 @@ TEST_CASE("trap: compacting everything tests whether it is worth while, until 6.
     memory.compact_everything(ctx);
     return log.text;
   };
-  CHECK(heard(compaction_rule::rescan) == std::string(small_machine(linux_6_1).zones().size(), 's'));
+  CHECK(heard(compaction_rule::rescan) ==
+        std::string(small_machine(linux_6_1).zones().size(), 's'));
   CHECK(heard(compaction_rule::finish_pageblock).empty());
 }
 

@@ -109,6 +109,9 @@ struct kernel_profile {
   rule ranges_set_skip_hints = rule::off;
   /// A movable request captures movable blocks below pageblock order too (compaction A10, B11).
   rule captures_movable = rule::on;
+  /// Compaction moves pages of several frames, if they are smaller than the block that it is to
+  /// make.
+  rule moves_large_pages = rule::on;
   /// Claims on one CMA area do not wait for those on another (from 6.15 on).
   rule cma_mutex_per_area = rule::off;
   /// Pages that wait in a CPU's batch before they join the LRU lists together (contig B4).
@@ -141,6 +144,7 @@ inline constexpr kernel_profile linux_6_1{
     .compaction_targets = target_rule::pages,
     .ranges_set_skip_hints = rule::on,
     .captures_movable = rule::off,
+    .moves_large_pages = rule::off,
     .lru_batch = 15,
 };
 
