@@ -254,10 +254,10 @@ void snapshot_parser::apply_uses() {
     for (const auto& use : uses_) {
       if (use.zone != i || use.first < reached) continue;
       const pfn end = use.first + use.count;
-      const bool hole = use.what == 'i' || use.what == 'o';
-      if (hole || use.what == 'r') {
+      const bool is_hole = use.what == 'i' || use.what == 'o';
+      if (is_hole || use.what == 'r') {
         add(reached, use.first, region_kind::ram);
-        if (!hole) add(use.first, end, region_kind::reserved);
+        if (!is_hole) add(use.first, end, region_kind::reserved);
         reached = end;
       }
       if (use.what == 'h' || use.what == 'm') {
