@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "alloc/checks.hpp"
-#include "alloc/hot_path.hpp"
 #include "alloc/compaction.hpp"
 #include "alloc/counters.hpp"
+#include "alloc/hot_path.hpp"
 
 namespace memsim {
 namespace detail {
@@ -118,15 +118,15 @@ direct_compaction allocator_core::compact_directly(context& ctx, const request& 
 }
 
 void allocator_core::compact_in_background(context& ctx, unsigned order, zone_type highest) {
-  compaction_run run{*this, ctx,
-                     {.scan = {.order = static_cast<int>(order),
-                               .mode = migration_mode::sync_light},
-                      .highest = highest}};
+  compaction_run run{
+      *this,
+      ctx,
+      {.scan = {.order = static_cast<int>(order), .mode = migration_mode::sync_light},
+       .highest = highest}};
   for (auto& z : zones_) {
     if (z.extent.type > highest) break;
     if (is_deferred(z.compaction, order)) continue;
-    const auto suitable =
-        compaction_suitability(z, static_cast<int>(order), z.extent.type, false);
+    const auto suitable = compaction_suitability(z, static_cast<int>(order), z.extent.type, false);
     if (suitable != compact_result::proceed) continue;
     const auto result = run.run(z);
     if (result == compact_result::success) {
@@ -151,8 +151,7 @@ direct_compaction page_allocator::compact_for(context& ctx, order size, gfp flag
   detail::check_cpu(*core_, ctx.cpu);
   detail::check_mobility(flags);
   const auto wanted = detail::make_request(size, flags);
-  auto outcome =
-      core_->compact_directly(ctx, wanted, flags.has_any(gfp_flag::fs), priority);
+  auto outcome = core_->compact_directly(ctx, wanted, flags.has_any(gfp_flag::fs), priority);
   if (outcome.block) {
     core_->end_request(ctx, size, flags, outcome.block);
   }

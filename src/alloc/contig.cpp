@@ -4,8 +4,8 @@
 #include <bit>
 
 #include "alloc/checks.hpp"
-#include "alloc/hot_path.hpp"
 #include "alloc/free_lists.hpp"
+#include "alloc/hot_path.hpp"
 #include "alloc/isolation.hpp"
 #include "alloc/migrate_scanner.hpp"
 #include "alloc/migration.hpp"
@@ -221,8 +221,7 @@ void check_range(const detail::allocator_core& core, pfn first, frame_count coun
 }  // namespace
 
 std::expected<void, error> page_allocator::alloc_contig_range(context& ctx, pfn first,
-                                                              frame_count count,
-                                                              migratetype type) {
+                                                              frame_count count, migratetype type) {
   auto& core = *core_;
   detail::check_cpu(core, ctx.cpu);
   check_range(core, first, count);

@@ -14,7 +14,7 @@ namespace memsim::detail {
 
 /// What the searches of the free lists remember from zone to zone.
 struct free_search {
-  int order = 0;         ///< where the last search succeeded
+  int order = 0;          ///< where the last search succeeded
   unsigned failures = 0;  ///< in a row, of either scanner
 };
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reserve for high-order atomic requests (A12, B9).
+#include <algorithm>
+
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
 
@@ -38,6 +40,41 @@ void allocator_core::reserve_highatomic(actor& a, frame_index frame, unsigned or
   }
   a.z.margins.forget();
   ++counts_.highatomic_blocks_reserved;
+}
+
+// A pageblock of a reserve becomes the request's type again. With keep_last::yes each zone keeps
+// one. \return whether there was one with a free block
+bool allocator_core::unreserve_highatomic(context& ctx, const request& wanted, keep_last keep) {
+  const bool by_block = profile_.counters == counter_rule::per_block;
+  for (auto z = zones_.rbegin(); z != zones_.rend(); ++z) {
+    if (z->extent.type > wanted.highest) continue;
+    if (z->reserved_highatomic == 0 ||
+        (keep == keep_last::yes && z->reserved_highatomic <= pageblock_frames)) {
+      continue;
+    }
+    auto a = act(ctx, *z);
+    ++a.done.zone_lock_acquisitions;
+    for (unsigned order = 0; order < page_orders; ++order) {
+      const auto frame = first_block(*z, order, migratetype::highatomic);
+      if (frame == no_frame) continue;
+      const auto range = pageblock_range(*z, frame);
+      if (by_block && order > pageblock_order.value()) {
+        for (frame_index i = 0; i < 1u << order; i += block_frames) {
+          set_block_type(frame + i, wanted.type);
+        }
+        move_alone(a, frame, order, wanted.type);
+        z->reserved_highatomic -= std::min<std::uint64_t>(z->reserved_highatomic, 1u << order);
+      } else {
+        set_block_type(frame, wanted.type);
+        if (range.ends_in_zone) move_free_blocks(a, range, wanted.type);
+        z->reserved_highatomic -= std::min<std::uint64_t>(z->reserved_highatomic, pageblock_frames);
+      }
+      z->margins.forget();
+      ++reclaim_counts_.highatomic_blocks_unreserved;
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace memsim::detail

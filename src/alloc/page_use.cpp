@@ -54,7 +54,12 @@ void allocator_core::assign(cpu_id cpu, frame_index frame, const page_use& use) 
 // The page is nobody's any more; off the LRU lists, if it was on one.
 void allocator_core::forget_use(frame_index frame) {
   take_off_lru(frame);
-  if (frames_.info(frame) != page_info{}) frames_.set_info(frame, {});
+  const auto page = frames_.info(frame);
+  if (page == page_info{}) return;
+  if (page.flags.has_any(page_flag::swap_cached)) {
+    reclaim_.swap_used -= 1u << frames_.mark_at(pfn{frame}).order();
+  }
+  frames_.set_info(frame, {});
 }
 
 // Moves one page elsewhere, out of CMA areas and of ZONE_MOVABLE.
@@ -64,8 +69,15 @@ std::expected<frame_index, errc> allocator_core::move_elsewhere(context& ctx, fr
     return std::unexpected{errc::busy};
   }
   // An unmovable request gets neither.
+  const auto page = frames_.info(frame);
   const auto target = allocate_page(ctx, gfp_user);
   if (target == no_frame) return std::unexpected{errc::no_memory};
+  if (target == frame || frames_.info(frame).tag != page.tag ||
+      frames_.info(frame).owner != page.owner) {
+    // To make room for the target, the page itself was reclaimed.
+    free_page(ctx, target);
+    return std::unexpected{errc::busy};
+  }
   take_for_move(frame);
   if (move_page(ctx, frame, target) == migration_result::moved) {
     free_page(ctx, frame);
@@ -103,8 +115,7 @@ void page_allocator::attach_owner(owner_id id, page_owner& owner) {
 void page_allocator::assign(context& ctx, pfn block, const page_use& use) {
   auto& core = *core_;
   detail::check_cpu(core, ctx.cpu);
-  if (block >= core.frames_.end() ||
-      core.frames_.mark_at(block).use() != frame_use::allocated) {
+  if (block >= core.frames_.end() || core.frames_.mark_at(block).use() != frame_use::allocated) {
     throw_usage("frame {} cannot be assigned: it is {}", block, detail::describe(core, block));
   }
   if (static_cast<std::size_t>(use.owner) > core.owners_.size()) {

@@ -22,8 +22,7 @@ bool allocator_core::clear_skip_hint(const zone& z, std::uint64_t frame, bool so
   const auto last = std::min((block + 1) * block_size, z.extent.end().value());
   for (auto i = first; i < last; i += sample) {
     const auto mark = frames_.mark_at(pfn{i});
-    const bool on_lru =
-        frames_.info(static_cast<frame_index>(i)).flags.has_any(page_flag::lru);
+    const bool on_lru = frames_.info(static_cast<frame_index>(i)).flags.has_any(page_flag::lru);
     if ((source && on_lru) || (target && mark.use() == frame_use::free)) {
       frames_.clear_skip_hint(block);
       return true;

@@ -18,9 +18,8 @@ page_allocator memory_with(const cma_area& area, const kernel_profile& profile) 
   const pfn end{(area.end().value() + align - 1) / align * align};
   const frame_count spare = first.value() >= align ? align : 0;
   std::vector<memory_region> regions{{first - spare, end - first + spare}};
-  return page_allocator{{.memory = memory_map{std::move(regions)},
-                         .profile = profile,
-                         .cma_areas = {area}}};
+  return page_allocator{
+      {.memory = memory_map{std::move(regions)}, .profile = profile, .cma_areas = {area}}};
 }
 
 struct holding {
@@ -87,7 +86,8 @@ std::expected<golden_result, error> replay_cma(golden_input input) {
         }
         held[id] = {first, count};
       } else if (letter == "C") {
-        if (const auto h = take(claims, id); h.count > 0) memory.cma_release(ctx, 0, h.first, h.count);
+        if (const auto h = take(claims, id); h.count > 0)
+          memory.cma_release(ctx, 0, h.first, h.count);
       } else if (letter == "u") {
         const auto h = take(held, id);
         if (h.count > 0) memory.free_contig_range(ctx, h.first, h.count);

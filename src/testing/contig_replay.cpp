@@ -74,8 +74,8 @@ class contig_run final : public allocator_observer, public page_owner {
     ours_.push_back(fmt::format("g {} {} {} {}", e.zone, e.migrate, e.free, sync));
   }
   void on_compaction_end(const compaction_end_event& e) override {
-    ours_.push_back(fmt::format("e {} {} {} {}", e.zone, e.migrate, e.free,
-                                static_cast<unsigned>(e.result)));
+    ours_.push_back(
+        fmt::format("e {} {} {} {}", e.zone, e.migrate, e.free, static_cast<unsigned>(e.result)));
   }
 
   bool lends(pfn, std::uint32_t id) override { return how(id).lends; }

@@ -23,8 +23,8 @@
 
 namespace memsim {
 
-/// How a run over a zone ended, or why there was none. In the kernel's order: over several zones the
-/// greatest counts.
+/// How a run over a zone ended, or why there was none. In the kernel's order: over several zones
+/// the greatest counts.
 enum class compact_result : unsigned char {
   not_suitable,      ///< memory is short, not in pieces (only as a suitability)
   skipped,           ///< not tried: too little is free for it, or it would not help

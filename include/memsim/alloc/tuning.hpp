@@ -37,6 +37,13 @@ struct tuning {
   /// that compaction is not tried.
   unsigned extfrag_threshold = 500;
 
+  /// How ready reclaim is to swap rather than to drop page cache, 0 to 200.
+  unsigned swappiness = 60;
+  /// Whether a request that may wait does what the kernel's slow path does: reclaim, compact, kill.
+  /// Off: it fails where the kernel would start to, as suits a replay whose recording has what came
+  /// of that.
+  rule slow_path = rule::on;
+
   friend bool operator==(const tuning&, const tuning&) = default;
 };
 

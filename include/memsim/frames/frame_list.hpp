@@ -11,8 +11,8 @@
 
 namespace memsim {
 
-/// The links of every frame; a frame is on one list at most. Who puts frames on lists says for which
-/// pageblocks a copy must be made.
+/// The links of every frame; a frame is on one list at most. Who puts frames on lists says for
+/// which pageblocks a copy must be made.
 class frame_links {
  public:
   using node = frame_table::node;
