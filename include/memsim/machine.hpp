@@ -103,6 +103,10 @@ class machine {
   /// A CPU as something that tasks take turns at.
   /// \throws usage_error if there is no such CPU
   [[nodiscard]] resource& cpu_time(unsigned number);
+  /// What those who claim frames of a CMA area take turns at: the kernel's mutex, one for all areas
+  /// or one for each (kernel_profile::cma_mutex_per_area).
+  /// \throws usage_error if there is no such area
+  [[nodiscard]] resource& cma_mutex(std::size_t area);
   /// `co_await m.charge(2);` waits for as long as it takes what CPU 2 did since it was last
   /// charged.
   /// \throws usage_error if there is no such CPU, or no task has its cpu_time()

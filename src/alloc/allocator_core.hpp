@@ -238,6 +238,12 @@ class allocator_core {
                                      compact_priority priority);
   void compact_in_background(context& ctx, unsigned order, zone_type highest);
   void compact_everything(context& ctx);
+  bool compact_proactively(context& ctx);
+  [[nodiscard]] static unsigned external_fragmentation(const zone& z);
+  [[nodiscard]] unsigned fragmentation_score() const;
+  void note_compaction(compact_result result) {
+    ++counts_.compaction_results[static_cast<unsigned>(result)];
+  }
   compact_result compaction_suitability(const zone& z, int order, zone_type highest,
                                         bool may_use_cma);
   void reset_scanners(zone& z);
@@ -252,6 +258,9 @@ class allocator_core {
 
   // Requests and frees as a user makes them, counted and told of: page_allocator.cpp.
   frame_index allocate_block(context& ctx, order size, gfp flags);
+  [[nodiscard]] unsigned order_of(frame_index block) const {
+    return frames_.mark_at(pfn{block}).order();
+  }
   frame_index allocate_page(context& ctx, gfp flags) {
     return allocate_block(ctx, order{0}, flags);
   }

@@ -11,10 +11,11 @@
 namespace memsim {
 namespace detail {
 
-cma_bitmap::cma_bitmap(const cma_area& area)
-    : area_{area}, bits_(bit_count(area)) {}
+cma_bitmap::cma_bitmap(const cma_area& area) : area_{area}, bits_(bit_count(area)) {}
 
-std::size_t cma_bitmap::bit_count(const cma_area& area) { return area.count >> area.per_bit.value(); }
+std::size_t cma_bitmap::bit_count(const cma_area& area) {
+  return area.count >> area.per_bit.value();
+}
 
 // The frame that a bit stands for is aligned as an absolute frame number, not within the area.
 std::optional<std::size_t> cma_bitmap::find(std::size_t start, std::size_t bits,
@@ -75,7 +76,8 @@ std::expected<pfn, error> page_allocator::cma_alloc(context& ctx, std::size_t ar
   ++counts.claims;
   const auto bits = bits_for(where, count);
   const unsigned per_bit = where.per_bit.value();
-  const std::size_t step = align.value() > per_bit ? std::size_t{1} << (align.value() - per_bit) : 1;
+  const std::size_t step =
+      align.value() > per_bit ? std::size_t{1} << (align.value() - per_bit) : 1;
   const auto failed = [&](errc why) -> std::expected<pfn, error> {
     ++counts.failed_claims;
     return std::unexpected{error{why}};

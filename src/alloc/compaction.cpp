@@ -50,7 +50,7 @@ class scanned_targets final : public target_source {
   // B7: under the later rule, who has got a target needs no more.
   void begin_batch(std::uint64_t pages) { wanted_ = pages; }
 
-  frame_index take() override {
+  frame_index take(unsigned) override {
     auto page = pages_.take(core_);
     if (page == no_frame) {
       scanner_.find(migrate_, free_, wanted_);
@@ -85,8 +85,8 @@ compact_result allocator_core::compaction_suitability(const zone& z, int order, 
                                                       bool may_use_cma) {
   const bool later = profile_.compaction == compaction_rule::finish_pageblock;
   const auto report = [&](compact_result result) {
-    const auto wanted = order < 0 ? std::nullopt
-                                  : std::optional{memsim::order{static_cast<unsigned>(order)}};
+    const auto wanted =
+        order < 0 ? std::nullopt : std::optional{memsim::order{static_cast<unsigned>(order)}};
     for (auto* observer : observers_) observer->on_suitability({z.extent.type, wanted, result});
   };
   if (order < 0) {
@@ -139,9 +139,11 @@ struct compaction_run::scanners {
 
 compact_result compaction_run::run(zone& z) {
   const auto& scan = how_.scan;
-  const auto suitable =
-      core_.compaction_suitability(z, scan.order, how_.highest, how_.may_use_cma);
-  if (suitable != compact_result::proceed) return suitable;
+  const auto suitable = core_.compaction_suitability(z, scan.order, how_.highest, how_.may_use_cma);
+  if (suitable != compact_result::proceed) {
+    core_.note_compaction(suitable);
+    return suitable;
+  }
   auto& memory = z.compaction;
   if (scan.order >= static_cast<int>(memory.order_failed) && memory.shift == most_shift &&
       memory.considered >= 1u << most_shift) {
@@ -160,6 +162,7 @@ compact_result compaction_run::run(zone& z) {
     const auto highest = s.targets.release(core_, ctx_);
     memory.free = std::max(memory.free, block_start(highest));
   }
+  core_.note_compaction(result);
   for (auto* observer : core_.observers_) {
     observer->on_compaction_end({z.extent.type, pfn{s.migrate}, pfn{s.free}, result});
   }
@@ -189,13 +192,16 @@ compact_result compaction_run::loop(zone& z, scanners& s) {
   const auto& scan = how_.scan;
   const bool later = core_.profile_.compaction == compaction_rule::finish_pageblock;
   auto& memory = z.compaction;
-  free_scanner free{core_, ctx_, z,
+  free_scanner free{core_,
+                    ctx_,
+                    z,
                     {.order = scan.order,
                      .mode = scan.mode,
                      .direct = scan.direct,
                      .ignores_hints = scan.ignores_hints,
                      .any_block = how_.any_target_block},
-                    search_, s.targets};
+                    search_,
+                    s.targets};
   scanned_targets targets{core_, free, s.targets, s.migrate, s.free};
   page_mover mover{core_, ctx_, targets, scan.mode};
   std::uint64_t last = 0;  // where pages were last moved from and not drained since
@@ -254,6 +260,10 @@ compact_result compaction_run::finished(zone& z, const scanners& s) const {
     core_.reset_scanners(z);
     if (how_.scan.direct) z.compaction.flush_hints = true;
     return how_.whole_zone ? compact_result::complete : compact_result::partial;
+  }
+  if (how_.enough_at) {
+    const bool more = allocator_core::external_fragmentation(z) > *how_.enough_at;
+    return more ? compact_result::proceed : compact_result::success;
   }
   if (how_.scan.order < 0 || s.migrate % block_size != 0) return compact_result::proceed;
   return has_suitable_block(z) ? compact_result::success : compact_result::proceed;
@@ -327,8 +337,7 @@ bool compaction_run::take_source(zone& z, scanners& s) {
        end += block_size, chosen = false, s.migrate = position = end - block_size) {
     const auto block = static_cast<frame_index>(block_number(position));
     if (!core_.is_pageblock_of(z, position)) continue;
-    const bool from_start =
-        position % block_size == 0 || (later && position == zone_start(z));
+    const bool from_start = position % block_size == 0 || (later && position == zone_start(z));
     if (from_start && !chosen && !scan.ignores_hints && core_.frames_.skip_hint(block)) continue;
     if (!is_suitable_source(static_cast<frame_index>(position))) {
       s.source.advance_cache(end);

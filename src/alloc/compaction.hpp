@@ -18,7 +18,8 @@ struct compaction_request {
   bool whole_zone = false;
   bool any_target_block = false;  ///< free pages are taken from pageblocks of every type
   zone_type highest = zone_type::normal;
-  bool may_use_cma = false;  ///< the request that it is for may
+  bool may_use_cma = false;             ///< the request that it is for may
+  std::optional<unsigned> enough_at{};  ///< proactive: the zone's score at which to stop
 };
 
 class compaction_run {

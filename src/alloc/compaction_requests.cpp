@@ -84,6 +84,7 @@ direct_compaction allocator_core::compact_directly(context& ctx, const request& 
   for (std::size_t i = preferred + 1; i-- > 0;) {
     zone& z = zones_[i];
     if (priority != compact_priority::sync_full && is_deferred(z.compaction, wanted.order)) {
+      note_compaction(compact_result::deferred);
       outcome.result = std::max(outcome.result, compact_result::deferred);
       continue;
     }
@@ -93,7 +94,10 @@ direct_compaction allocator_core::compact_directly(context& ctx, const request& 
       result = compaction_run{*this, ctx, direct_request(wanted, may_use_fs, priority)}.run(z);
       found = capture.captured();
     }
-    if (found != no_frame) result = compact_result::success;
+    if (found != no_frame) {
+      result = compact_result::success;
+      ++counts_.compaction_captures;
+    }
     outcome.result = std::max(outcome.result, result);
     if (result == compact_result::success) {
       note_success(z.compaction, wanted.order);
@@ -104,6 +108,7 @@ direct_compaction allocator_core::compact_directly(context& ctx, const request& 
     }
   }
   if (outcome.result == compact_result::skipped) return outcome;
+  ++counts_.compaction_stalls;
   if (found == no_frame) {
     const attempt how{.mark = watermark::min, .cma = wanted.type == migratetype::movable};
     found = walk_zones(ctx, wanted, how, preferred);
@@ -125,7 +130,10 @@ void allocator_core::compact_in_background(context& ctx, unsigned order, zone_ty
        .highest = highest}};
   for (auto& z : zones_) {
     if (z.extent.type > highest) break;
-    if (is_deferred(z.compaction, order)) continue;
+    if (is_deferred(z.compaction, order)) {
+      note_compaction(compact_result::deferred);
+      continue;
+    }
     const auto suitable = compaction_suitability(z, static_cast<int>(order), z.extent.type, false);
     if (suitable != compact_result::proceed) continue;
     const auto result = run.run(z);

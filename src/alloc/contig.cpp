@@ -19,10 +19,14 @@ constexpr auto block_size = static_cast<frame_index>(pageblock_frames);
 class any_movable_page final : public target_source {
  public:
   any_movable_page(allocator_core& core, context& ctx) : core_{core}, ctx_{ctx} {}
-  frame_index take() override {
-    return core_.allocate_page(ctx_, gfp_user | gfp_flag::movable | gfp_flag::retry_mayfail);
+  frame_index take(unsigned size) override {
+    const auto huge = size > 0 ? gfp_flag::comp | gfp_flag::nowarn : gfp{};
+    return core_.allocate_block(ctx_, order{size},
+                                gfp_user | gfp_flag::movable | gfp_flag::retry_mayfail | huge);
   }
-  void give_back(frame_index target) override { core_.free_page(ctx_, target); }
+  void give_back(frame_index target) override {
+    core_.free_block(ctx_, target, core_.order_of(target));
+  }
 
  private:
   allocator_core& core_;

@@ -80,11 +80,11 @@ void free_scanner::find(std::uint64_t migrate, std::uint64_t& position, std::uin
 
 // Where a search of the lists would like its block to be, and what it came upon.
 struct free_scanner::window {
-  std::uint64_t low;            // at or above this a block is taken at once
-  std::uint64_t min;            // at or above this it will do
-  std::uint64_t highest = 0;    // start of the highest pageblock seen
-  std::uint32_t limit;          // entries to look at in one list
-  bool has_best = false;        // one that will do was found
+  std::uint64_t low;          // at or above this a block is taken at once
+  std::uint64_t min;          // at or above this it will do
+  std::uint64_t highest = 0;  // start of the highest pageblock seen
+  std::uint32_t limit;        // entries to look at in one list
+  bool has_best = false;      // one that will do was found
   std::uint64_t seen = 0;
 };
 
@@ -196,8 +196,8 @@ void free_scanner::look_around(std::uint64_t frame) {
   if (!core_.is_pageblock_of(z_, first)) return;
   std::uint64_t taken = 0;
   const auto reached = scan_block(first, last, 1, taken);
-  const bool exhausted = core_.profile_.compaction == compaction_rule::rescan ? !has_enough()
-                                                                             : reached == last;
+  const bool exhausted =
+      core_.profile_.compaction == compaction_rule::rescan ? !has_enough() : reached == last;
   if (exhausted) core_.frames_.set_skip_hint(static_cast<frame_index>(frame / block_size));
 }
 
@@ -254,6 +254,7 @@ std::uint64_t free_scanner::scan_block(std::uint64_t first, std::uint64_t last,
   }
   const auto reached = std::min(frame, last);
   ctx_.done.pages_scanned += reached - first;
+  core_.counts_.free_scanned += reached - first;
   core_.report_scan(scan_event::scanner::free, first, reached, taken);
   return reached;
 }
@@ -292,7 +293,8 @@ bool free_scanner::take(frame_index block, unsigned order) {
 void free_scanner::retype(frame_index block, unsigned order) {
   auto a = allocator_core::act(ctx_, z_);
   const auto first = static_cast<frame_index>(block_start(block));
-  for (frame_index b = first; b < block + (1u << order); b += static_cast<frame_index>(block_size)) {
+  for (frame_index b = first; b < block + (1u << order);
+       b += static_cast<frame_index>(block_size)) {
     if (!is_mergeable(core_.block_type(b))) continue;
     if (core_.profile_.compaction_targets == target_rule::blocks) {
       if (!core_.pageblock_range(z_, b).whole) continue;

@@ -22,16 +22,16 @@ void for_each_pageblock(const zone_extent& extent, F f) {
   }
 }
 
-std::vector<std::pair<frame_count, frame_count>> claims_of(const cma_bitmap& bitmap) {
-  std::vector<std::pair<frame_count, frame_count>> claims;
+std::vector<claimed_frames> claims_of(const cma_bitmap& bitmap) {
+  std::vector<claimed_frames> claims;
   const auto& bits = bitmap.bits();
   const auto per_bit = bitmap.area().per_bit.frames();
   for (std::size_t i = 0; i < bits.size(); ++i) {
     if (!bits[i]) continue;
     if (i > 0 && bits[i - 1]) {
-      claims.back().second += per_bit;
+      claims.back().count += per_bit;
     } else {
-      claims.emplace_back(i * per_bit, per_bit);
+      claims.push_back({i * per_bit, per_bit});
     }
   }
   return claims;
@@ -59,14 +59,19 @@ void add_pages_in_use(const allocator_core& core, const zone& z, zone_state& sta
 }
 
 void add_use_state(const allocator_core& core, allocator_state& state) {
-  for (const auto& bitmap : core.cma_bitmaps_) state.cma_claims.push_back(claims_of(bitmap));
+  if (std::ranges::any_of(core.cma_bitmaps_, [](const auto& b) { return b.count() > 0; })) {
+    for (const auto& bitmap : core.cma_bitmaps_) state.cma_claims.push_back(claims_of(bitmap));
+  }
   for (unsigned list = 0; list < lru_kinds; ++list) {
     state.lru_lists[list] = frames_on(core.lru_.lists[list], core.lru_);
   }
-  for (const auto& batch : core.lru_.batches) {
-    state.lru_batches.emplace_back(batch.begin(), batch.end());
+  if (std::ranges::any_of(core.lru_.batches, [](const auto& b) { return !b.empty(); })) {
+    for (const auto& batch : core.lru_.batches) {
+      auto& pages = state.lru_batches.emplace_back();
+      for (const auto frame : batch) pages.push_back(pfn{frame});
+    }
   }
-  for (const auto& [frame, times] : core.pins_) state.pins.emplace_back(pfn{frame}, times);
+  for (const auto& [frame, times] : core.pins_) state.pins.push_back({pfn{frame}, times});
   state.owners = static_cast<std::uint32_t>(core.owners_.size());
   state.reclaim = core.reclaim_;
 }
@@ -91,7 +96,8 @@ void add_use_digest(const allocator_core& core, digest& d) {
     }
     add_frames(pages.skip_hints);
     const auto& c = z.compaction;
-    for (const auto value : {c.migrate_async, c.migrate_sync, c.free, c.init_migrate, c.init_free}) {
+    for (const auto value :
+         {c.migrate_async, c.migrate_sync, c.free, c.init_migrate, c.init_free}) {
       add(value);
     }
     for (const auto value : {c.considered, c.shift, c.order_failed}) add(value);
@@ -150,12 +156,14 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
       }
     }
     if (z.compaction.shift > 6) {
-      return fail(errc::inconsistent, "zone {}: a deferral of 2^{} requests", z.extent.type, z.compaction.shift);
+      return fail(errc::inconsistent, "zone {}: a deferral of 2^{} requests", z.extent.type,
+                  z.compaction.shift);
     }
     for (const auto frame : z.skip_hints) {
       if (frame.value() % block_size != 0 || frame >= z.extent.end() ||
           frame + block_size <= z.extent.start) {
-        return fail(errc::inconsistent, "zone {}: skip hint of frame {}, which is not in it", z.extent.type, frame);
+        return fail(errc::inconsistent, "zone {}: skip hint of frame {}, which is not in it",
+                    z.extent.type, frame);
       }
     }
   }
@@ -171,7 +179,8 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
                               std::size_t& expected) -> std::expected<void, error> {
     for (const auto frame : frames) {
       if (!info_of(frame).flags.has_any(flag) || !listed.insert(frame.value()).second) {
-        return fail(errc::inconsistent, "page {} is on an LRU list or in a batch, and should not be", frame);
+        return fail(errc::inconsistent,
+                    "page {} is on an LRU list or in a batch, and should not be", frame);
       }
       --expected;
     }
@@ -188,14 +197,16 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
   for (const auto& batch : state.lru_batches) {
     if (auto ok = check_list(batch, page_flag::lru_pending, pending); !ok) return ok;
   }
-  if (on_lru != 0 || pending != 0) return fail(errc::inconsistent, "a page says that it is on an LRU list, and is not");
+  if (on_lru != 0 || pending != 0)
+    return fail(errc::inconsistent, "a page says that it is on an LRU list, and is not");
   if (!state.lru_batches.empty() && state.lru_batches.size() != state.zones.front().cpus.size()) {
     return fail(errc::inconsistent, "{} LRU batches for {} CPUs", state.lru_batches.size(),
-                 state.zones.front().cpus.size());
+                state.zones.front().cpus.size());
   }
   for (const auto& [frame, times] : state.pins) {
     if (times == 0 || !info_of(frame).flags.has_any(page_flag::pinned)) {
-      return fail(errc::inconsistent, "page {} is pinned {} times, and its flags say otherwise", frame, times);
+      return fail(errc::inconsistent, "page {} is pinned {} times, and its flags say otherwise",
+                  frame, times);
     }
   }
   if (state.reclaim.swap_used > state.reclaim.swap_slots) {
@@ -208,11 +219,13 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
              area.count <= z.extent.end() - area.base;
     });
     if (!within || area.per_bit > max_page_order || area.count % area.per_bit.frames() != 0) {
-      return fail(errc::inconsistent, "{} of {} frames a bit does not fit into a zone", area, area.per_bit.frames());
+      return fail(errc::inconsistent, "{} of {} frames a bit does not fit into a zone", area,
+                  area.per_bit.frames());
     }
   }
   if (!state.cma_claims.empty() && state.cma_claims.size() != state.cma_areas.size()) {
-    return fail(errc::inconsistent, "claims on {} CMA areas of {}", state.cma_claims.size(), state.cma_areas.size());
+    return fail(errc::inconsistent, "claims on {} CMA areas of {}", state.cma_claims.size(),
+                state.cma_areas.size());
   }
   for (std::size_t i = 0; i < state.cma_claims.size(); ++i) {
     const auto& area = state.cma_areas[i];
@@ -220,7 +233,8 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
     for (const auto& [first, count] : state.cma_claims[i]) {
       if (count == 0 || first > area.count || count > area.count - first || first % per_bit != 0 ||
           count % per_bit != 0) {
-        return fail(errc::inconsistent, "{}: {} frames from frame {} of it cannot be claimed", area, count, first);
+        return fail(errc::inconsistent, "{}: {} frames from frame {} of it cannot be claimed", area,
+                    count, first);
       }
     }
   }

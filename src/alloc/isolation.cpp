@@ -167,9 +167,8 @@ void range_isolation::retype(frame_index block, migratetype type) {
     }
     return;
   }
-  core_.for_each_free_block(block, [&](frame_index frame, unsigned order) {
-    core_.move_alone(a_, frame, order, type);
-  });
+  core_.for_each_free_block(
+      block, [&](frame_index frame, unsigned order) { core_.move_alone(a_, frame, order, type); });
   a_.done.pages_scanned += block_size;
   core_.set_block_type(block, type);
 }

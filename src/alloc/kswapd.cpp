@@ -134,6 +134,7 @@ balance_result allocator_core::balance(context& ctx, daemon_wish wish) {
 
 // A daemon that can do nothing, or need not, is left asleep; memory may be in pieces then.
 void allocator_core::wake_kswapd(daemon_wish wish, bool waits) {
+  if (settings_.slow_path == rule::off) return;
   const bool is_boosted =
       std::ranges::any_of(zones_, [&](const zone& z) { return !is_above(z, wish) && z.boost > 0; });
   if (reclaim_.kswapd_failures >= hopeless || (!is_boosted && is_balanced(wish))) {

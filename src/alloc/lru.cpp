@@ -83,8 +83,9 @@ void allocator_core::put_on_lru(frame_index frame, list_end end) {
   flag_movable(frame, true);
 }
 
-// A page waits until its CPU's batch is full; until then it is on no list.
+// A page waits until its CPU's batch is full; until then it is on no list. Huge pages do not wait.
 void allocator_core::add_to_lru(cpu_id cpu, frame_index frame) {
+  if (order_of(frame) > 0) return put_on_lru(frame);
   set_flags(frame, frames_.info(frame).flags | page_flag::lru_pending);
   auto& batch = lru_.batches[cpu.value()];
   batch.push_back(frame);

@@ -74,6 +74,7 @@ std::uint64_t migrate_scanner::scan_block(std::uint64_t first, std::uint64_t las
       break;
     }
     if (result == sight::taken) {
+      p.frame += (1u << mark.order()) - 1;
       if (taken.size() >= migration_batch && !thorough_) stopped = true;
       continue;
     }
@@ -92,6 +93,8 @@ std::uint64_t migrate_scanner::scan_block(std::uint64_t first, std::uint64_t las
   const auto reached = std::min(p.frame, last);
   if (reached == last) reach_end(last, p, taken);
   ctx_.done.pages_scanned += reached - first;
+  if (!how_.contiguous) core_.counts_.migrate_scanned += reached - first;
+  core_.counts_.pages_isolated += taken.size() - p.before;
   core_.report_scan(scan_event::scanner::migrate, first, reached, taken.size() - p.before);
   return reached;
 }
@@ -112,7 +115,8 @@ migrate_scanner::sight migrate_scanner::look_at(frame_index frame, frame_mark ma
   const bool anonymous = page.flags.has_any(page_flag::anonymous);
   if (anonymous && page.flags.has_any(page_flag::pinned)) return sight::unmovable;
   if (!anonymous && !how_.may_use_fs) return sight::unmovable;
-  if (mark.order() > 0) return sight::unmovable;
+  // Only a range that is to be emptied moves huge pages.
+  if (mark.order() > 0 && !how_.contiguous) return sight::unmovable;
   if (!p.lru_seen) {
     if (const auto end = settle_hint(frame, p); end != sight::taken) return end;
   }
@@ -148,8 +152,7 @@ std::uint64_t migrate_scanner::skipped_pages(frame_mark mark) const {
 // A6.5.
 void migrate_scanner::reach_end(std::uint64_t end, const progress& p, const isolated_pages& taken) {
   if (taken.size() > p.before && !thorough_) return;
-  const bool sets_hint =
-      !how_.contiguous || core_.profile_.ranges_set_skip_hints == rule::on;
+  const bool sets_hint = !how_.contiguous || core_.profile_.ranges_set_skip_hints == rule::on;
   if (sets_hint && p.noted && !p.lru_seen) {
     core_.frames_.set_skip_hint(static_cast<frame_index>(p.first / block_size));
   }

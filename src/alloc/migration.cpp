@@ -8,9 +8,8 @@
 namespace memsim {
 
 std::string_view name_of(migration_result result) {
-  static constexpr std::array<std::string_view, 5> names{"moved", "pinned", "under writeback",
-                                                         "refused by its owner",
-                                                         "its owner is not attached"};
+  static constexpr std::array<std::string_view, 5> names{
+      "moved", "pinned", "under writeback", "refused by its owner", "its owner is not attached"};
   return names[static_cast<unsigned>(result)];
 }
 
@@ -59,7 +58,8 @@ migration_result allocator_core::move_page(context& ctx, frame_index from, frame
     frames_.set_info(to, page);
     flag_movable(to, page.flags.has_any(page_flag::driver));
     put_back_from_move(ctx.cpu, to);
-    ++ctx.done.pages_copied;
+    ctx.done.pages_copied += 1u << order_of(to);
+    ++ctx.done.page_moves;
     ++counts_.pages_migrated;
     if (owner != nullptr) owner->moved(pfn{from}, pfn{to}, page.tag);
   } else {
@@ -79,7 +79,7 @@ batch_outcome page_mover::move(isolated_pages& batch) {
 
 migration_result page_mover::try_move(frame_index from, frame_index to) {
   const auto result = core_.move_page(ctx_, from, to);
-  if (result == migration_result::moved) core_.free_page(ctx_, from);
+  if (result == migration_result::moved) core_.free_block(ctx_, from, core_.order_of(from));
   return result;
 }
 
@@ -91,7 +91,7 @@ batch_outcome page_mover::move_one_by_one(isolated_pages& batch) {
     again = false;
     for (auto page = batch.rbegin(); page != batch.rend(); ++page) {
       if (*page == no_frame) continue;
-      const auto target = targets_.take();
+      const auto target = targets_.take(core_.order_of(*page));
       if (target == no_frame) return {.out_of_targets = true};
       const auto result = try_move(*page, target);
       if (result == migration_result::moved) {
@@ -110,7 +110,7 @@ batch_outcome page_mover::move_batched(isolated_pages& batch) {
   const int passes = mode_ == migration_mode::async ? 10 : 3;
   isolated_pages targets;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const auto target = targets_.take();
+    const auto target = targets_.take(core_.order_of(batch[batch.size() - 1 - i]));
     if (target == no_frame) break;
     targets.push_back(target);
   }
@@ -137,7 +137,7 @@ batch_outcome page_mover::move_batched(isolated_pages& batch) {
   if (out_of_targets || mode_ == migration_mode::async) return {.out_of_targets = out_of_targets};
   for (auto page = batch.rbegin(); page != batch.rend(); ++page) {
     if (*page == no_frame) continue;
-    const auto target = targets_.take();
+    const auto target = targets_.take(core_.order_of(*page));
     if (target == no_frame) return {.out_of_targets = true};
     constexpr int tries = 7;
     auto result = migration_result::refused;

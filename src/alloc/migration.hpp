@@ -17,8 +17,8 @@ using isolated_pages = std::vector<frame_index>;
 class target_source {
  public:
   virtual ~target_source() = default;
-  /// An allocated frame, or no_frame.
-  [[nodiscard]] virtual frame_index take() = 0;
+  /// An allocated block of an order, or no_frame.
+  [[nodiscard]] virtual frame_index take(unsigned order) = 0;
   /// A target that was not used.
   virtual void give_back(frame_index target) = 0;
 };

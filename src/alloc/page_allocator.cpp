@@ -66,6 +66,21 @@ constexpr std::array counts_table{
                                 &allocator_counts::clean_pages_dropped},
     statistic<allocator_counts>{"compactions", "runs", "runs of compaction over a zone",
                                 &allocator_counts::compactions},
+    statistic<allocator_counts>{"compaction_stalls", "requests",
+                                "requests that waited for compaction of a zone at least",
+                                &allocator_counts::compaction_stalls},
+    statistic<allocator_counts>{"compaction_captures", "blocks",
+                                "blocks that came about and were kept for the request",
+                                &allocator_counts::compaction_captures},
+    statistic<allocator_counts>{"compact_migrate_scanned", "pages",
+                                "frames that compaction's migrate scanner went over",
+                                &allocator_counts::migrate_scanned},
+    statistic<allocator_counts>{"compact_free_scanned", "pages",
+                                "frames that compaction's free scanner went over",
+                                &allocator_counts::free_scanned},
+    statistic<allocator_counts>{"compact_isolated", "pages",
+                                "pages that were taken off to be moved",
+                                &allocator_counts::pages_isolated},
 };
 
 using detail::check_cpu;
@@ -276,6 +291,13 @@ std::vector<statistic_value> page_allocator::statistics() const {
   }
   auto values = values_of(totals, totals_table);
   std::ranges::move(values_of(counts, counts_table), std::back_inserter(values));
+  for (unsigned i = 0; i < compact_results; ++i) {
+    const auto result = static_cast<compact_result>(i);
+    std::string name = fmt::format("compaction_{}", result);
+    std::ranges::replace(name, ' ', '_');
+    values.push_back({std::move(name), "zones", "zones whose compaction came to this",
+                      counts.compaction_results[i]});
+  }
   std::ranges::move(values_of(core_->reclaim_counts_, reclaim_statistics),
                     std::back_inserter(values));
   return values;

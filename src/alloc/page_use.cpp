@@ -39,16 +39,9 @@ page_owner* allocator_core::owner_of(page_info page) const {
 void allocator_core::assign(cpu_id cpu, frame_index frame, const page_use& use) {
   forget_use(frame);
   frames_.set_info(frame, {flags_of(use.kind), static_cast<std::uint16_t>(use.owner), use.tag});
-  const auto order = frames_.mark_at(pfn{frame}).order();
-  if (use.kind == page_kind::driver) {
-    flag_movable(frame, true);
-  } else if (order > 0) {
-    put_on_lru(frame);
-  } else {
-    // Not on a list yet, but known: its free takes the long way.
-    flag_movable(frame, false);
-    add_to_lru(cpu, frame);
-  }
+  // Also if it is on no list yet: its free takes the long way.
+  flag_movable(frame, use.kind == page_kind::driver);
+  if (use.kind != page_kind::driver) add_to_lru(cpu, frame);
 }
 
 // The page is nobody's any more; off the LRU lists, if it was on one.

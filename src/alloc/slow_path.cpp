@@ -76,9 +76,6 @@ class slow_request {
     if (!may_compact()) return false;
     const auto outcome = core_.compact_directly(ctx_, wanted_, has(gfp_flag::fs), priority);
     compacted_ = outcome.result;
-    if (compacted_ != compact_result::skipped && compacted_ != compact_result::deferred) {
-      ++core_.reclaim_counts_.direct_compactions;
-    }
     if (!outcome.block) return false;
     found_ = static_cast<frame_index>(outcome.block->value());
     return true;
@@ -193,7 +190,7 @@ frame_index allocator_core::allocate_slowly(context& ctx, const request& wanted,
     ++reclaim_counts_.slow_requests;
     return slow_request{*this, ctx, wanted, preferred}.serve();
   }
-  if (wanted.wakes_kswapd && settings_.slow_path == rule::on) {
+  if (wanted.wakes_kswapd) {
     wake_kswapd({memsim::order{wanted.order}, wanted.highest}, false);
   }
   // Who may not wait looks twice; what the first look changed may help the second.

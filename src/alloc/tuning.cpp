@@ -106,6 +106,15 @@ void validate(const tuning& settings) {
   if (settings.swappiness > largest_swappiness) {
     throw_usage("swappiness {}: allowed are 0 to {}", settings.swappiness, largest_swappiness);
   }
+  constexpr unsigned whole_index = 1000;
+  if (settings.extfrag_threshold > whole_index) {
+    throw_usage("extfrag_threshold {}: allowed are 0 to {}", settings.extfrag_threshold,
+                whole_index);
+  }
+  if (settings.compaction_proactiveness > 100) {
+    throw_usage("compaction_proactiveness {}: allowed are 0 to 100",
+                settings.compaction_proactiveness);
+  }
 }
 
 std::uint64_t default_min_free_kbytes(std::span<const zone_extent> zones, const tuning& settings) {

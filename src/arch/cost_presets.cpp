@@ -13,6 +13,10 @@ cost_model make_default_costs() {
   costs
       .set("pages_zeroed", nanoseconds{200},
            "modelling assumption: 4 KiB at 20 GB/s, one core's streaming stores")
+      .set("pages_copied", nanoseconds{500},
+           "modelling assumption: 4 KiB read from memory and written, 0.3 to 1 us")
+      .set("page_moves", nanoseconds{2500},
+           "modelling assumption: with its copy a move of 2 to 10 us, unmapping and remapping")
       .set("pages_scanned", nanoseconds{5},
            "modelling assumption: a descriptor in sequence, prefetched")
       .set("list_insertions", nanoseconds{10},

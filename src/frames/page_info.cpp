@@ -9,9 +9,9 @@ namespace {
 
 // In the order of their bits.
 constexpr std::array<std::string_view, 15> flag_names{
-    "lru",    "lru_pending", "isolated",   "driver", "anonymous",
-    "swap_backed", "pinned", "dirty",     "writeback",   "referenced",
-    "active", "unevictable", "tail", "swap_cached", "reclaim"};
+    "lru",         "lru_pending", "isolated", "driver",      "anonymous",
+    "swap_backed", "pinned",      "dirty",    "writeback",   "referenced",
+    "active",      "unevictable", "tail",     "swap_cached", "reclaim"};
 
 }  // namespace
 

@@ -45,6 +45,14 @@ template <>
 struct last_value_of<counter_rule> : last_value<1> {};
 template <>
 struct last_value_of<rule> : last_value<1> {};
+template <>
+struct last_value_of<migration_rule> : last_value<1> {};
+template <>
+struct last_value_of<isolation_rule> : last_value<1> {};
+template <>
+struct last_value_of<compaction_rule> : last_value<1> {};
+template <>
+struct last_value_of<target_rule> : last_value<1> {};
 
 template <class Archive>
 void describe(Archive& a, memory_region& r) {
@@ -68,11 +76,30 @@ void describe(Archive& a, pcp_entry& e) {
 }
 template <class Archive>
 void describe(Archive& a, allocated_block& b) {
-  a(b.block, b.size);
+  a(b.block, b.size, b.compound);
 }
 template <class Archive>
 void describe(Archive& a, cma_area& c) {
-  a(c.base, c.count);
+  a(c.base, c.count, c.per_bit);
+}
+template <class Archive>
+void describe(Archive& a, page_state& p) {
+  auto flags = p.info.flags.bits();
+  a(p.page, flags, p.info.owner, p.info.tag);
+  p.info.flags = page_flags{flags};
+}
+template <class Archive>
+void describe(Archive& a, compaction_state& c) {
+  a(c.migrate_async, c.migrate_sync, c.free, c.init_migrate, c.init_free, c.considered, c.shift,
+    c.order_failed, c.flush_hints);
+}
+template <class Archive>
+void describe(Archive& a, claimed_frames& c) {
+  a(c.offset, c.count);
+}
+template <class Archive>
+void describe(Archive& a, pinned_page& p) {
+  a(p.page, p.times);
 }
 template <class Archive>
 void describe(Archive& a, pcp_state& p) {
@@ -83,7 +110,7 @@ template <class Archive>
 void describe(Archive& a, zone_state& z) {
   a(z.extent, z.marks, z.boost, z.reserve, z.free_pages, z.free_cma, z.counter_threshold,
     z.reserved_highatomic, z.free_highatomic, z.boosted, z.reclaim_active, z.below_high, z.cpus,
-    z.free_lists, z.pageblocks, z.movable_in_use, z.allocated);
+    z.free_lists, z.pageblocks, z.movable_in_use, z.allocated, z.pages, z.compaction, z.skip_hints);
 }
 
 // A map is made of regions, and checks them.
@@ -111,13 +138,14 @@ void describe(Archive& a, allocator_state& s) {
     a(map);
     s.memory = std::move(map);
   }
-  a(s.zones, s.cma_areas);
+  a(s.zones, s.cma_areas, s.cma_claims, s.lru_lists, s.lru_batches, s.pins, s.owners);
 }
 
 template <class Archive>
 void describe(Archive& a, tuning& t) {
   a(t.min_free_kbytes, t.transparent_hugepages, t.watermark_scale_factor, t.watermark_boost_factor,
-    t.percpu_pagelist_high_fraction, t.pcp_batch_scale_max);
+    t.percpu_pagelist_high_fraction, t.pcp_batch_scale_max, t.extfrag_threshold,
+    t.compaction_proactiveness);
 }
 
 // The name is kept if it is one that memsim knows.
@@ -126,7 +154,9 @@ void describe(Archive& a, kernel_profile& p) {
   std::string name{p.name};
   a(name, p.fallback, p.highatomic, p.highatomic_reserve, p.unboosted_retry, p.pcp, p.counters,
     p.high_mark_first, p.pcp_notes_migratetype, p.merging_retypes_pageblock, p.frees_by_pageblock,
-    p.movable_zone_shares_minimum, p.boosted_flag_needs_kswapd);
+    p.movable_zone_shares_minimum, p.boosted_flag_needs_kswapd, p.migration, p.isolation,
+    p.compaction, p.compaction_targets, p.ranges_set_skip_hints, p.captures_movable,
+    p.cma_mutex_per_area, p.lru_batch);
   const auto known = find_profile(name);
   p.name = known ? known->name : "custom";
 }

@@ -80,7 +80,7 @@ machine::parts::parts(const machine_config& how)
       map{boot_layout(how.memory, map_config_of(how).largest), memory, kernel, map_config_of(how)},
       cpus{contexts(how.cpus)},
       meters(how.cpus, cost_meter{how.cpu.costs}) {
-  make_cpu_times();
+  make_resources();
 }
 
 machine::parts::parts(const parts& other)
@@ -92,7 +92,7 @@ machine::parts::parts(const parts& other)
       cpus{other.cpus},
       meters{other.meters} {
   sim.run_until(other.sim.now());
-  make_cpu_times();
+  make_resources();
 }
 
 // An empty map takes the state's place at once; restore() has found it good.
@@ -105,11 +105,15 @@ machine::parts::parts(const machine_config& how, page_allocator&& from,
       map{direct_map::restore(mapped, memory, kernel, map_config_of(how)).value()},
       cpus{contexts(how.cpus)},
       meters(how.cpus, cost_meter{how.cpu.costs}) {
-  make_cpu_times();
+  make_resources();
 }
 
-void machine::parts::make_cpu_times() {
+void machine::parts::make_resources() {
   for (unsigned i = 0; i < config.cpus; ++i) cpu_times.emplace_back(sim, fmt::format("CPU {}", i));
+  for (std::size_t i = 0; i < memory.cma_areas().size(); ++i) {
+    cma_mutexes.emplace_back(sim, fmt::format("CMA area {}", i));
+    if (config.profile.cma_mutex_per_area == rule::off) break;
+  }
 }
 
 work machine::parts::done(std::size_t cpu) const {
@@ -175,6 +179,13 @@ const simulator& machine::sim() const { return parts_->sim; }
 resource& machine::cpu_time(unsigned number) {
   static_cast<void>(cpu(number));
   return parts_->cpu_times[number];
+}
+
+resource& machine::cma_mutex(std::size_t area) {
+  if (area >= memory().cma_areas().size()) {
+    throw_usage("CMA area {}: there are {}", area, memory().cma_areas().size());
+  }
+  return parts_->cma_mutexes[std::min(area, parts_->cma_mutexes.size() - 1)];
 }
 
 sim_duration machine::take_charge(unsigned number) {

@@ -21,7 +21,7 @@ struct machine::parts {
   [[nodiscard]] static std::expected<std::unique_ptr<parts>, error> restore(
       const machine_config& how, const allocator_state& memory, const direct_map_state& map);
 
-  void make_cpu_times();
+  void make_resources();
   [[nodiscard]] work done(std::size_t cpu) const;
 
   machine_config config;
@@ -32,7 +32,8 @@ struct machine::parts {
   std::vector<context> cpus;
   std::vector<cost_meter> meters;  // one a CPU
   simulator sim;
-  std::deque<resource> cpu_times;  // one a CPU
+  std::deque<resource> cpu_times;    // one a CPU
+  std::deque<resource> cma_mutexes;  // one, or one an area
 
  private:
   parts(const machine_config& how, page_allocator&& from, const direct_map_state& mapped);

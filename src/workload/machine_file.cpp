@@ -42,9 +42,10 @@ memory_map read_memory(table_reader& top) {
 }
 
 tuning read_tuning(table_reader& table) {
-  static constexpr std::array<std::string_view, 6> keys{
+  static constexpr std::array<std::string_view, 8> keys{
       "min_free_kbytes",        "transparent_hugepages",         "watermark_scale_factor",
-      "watermark_boost_factor", "percpu_pagelist_high_fraction", "pcp_batch_scale_max"};
+      "watermark_boost_factor", "percpu_pagelist_high_fraction", "pcp_batch_scale_max",
+      "extfrag_threshold",      "compaction_proactiveness"};
   constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
   table.allow_only(keys);
   tuning t;
@@ -60,6 +61,8 @@ tuning read_tuning(table_reader& table) {
   set(t.watermark_boost_factor, "watermark_boost_factor", 0, most);
   set(t.percpu_pagelist_high_fraction, "percpu_pagelist_high_fraction", 0, most);
   set(t.pcp_batch_scale_max, "pcp_batch_scale_max", 0, 6);
+  set(t.extfrag_threshold, "extfrag_threshold", 0, 1000);
+  set(t.compaction_proactiveness, "compaction_proactiveness", 0, 100);
   return t;
 }
 

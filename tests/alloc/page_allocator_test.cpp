@@ -2,6 +2,8 @@
 // Bad requests, forks, gates, and the buddy system on a machine small enough to follow.
 #include <memsim/alloc/page_allocator.hpp>
 
+#include <algorithm>
+
 #include <memsim/testing/fault_injection.hpp>
 
 #include "catch.hpp"
@@ -198,4 +200,31 @@ TEST_CASE("a pristine terabyte knows its size and gives out its highest zone fir
   CHECK(page == pfn{1u << 20});
   auto fork = memory;
   CHECK(fork.state_digest() == memory.state_digest());
+}
+
+TEST_CASE("a compound request gets one page, whatever frame of it is looked at", "[alloc]") {
+  for (const auto& profile : {linux_6_1, linux_6_12}) {
+    INFO(profile.name);
+    auto memory = one_block(profile);
+    context ctx;
+    // From the free lists, and off a per-CPU list.
+    for (const unsigned size : {5u, 2u, 2u}) {
+      const auto block = memory.alloc(ctx, order{size}, gfp_kernel | gfp_flag::comp).value();
+      const auto plain = memory.alloc(ctx, order{size}, gfp_kernel).value();
+      CHECK(memory.frames().mark_at(block).is_compound());
+      CHECK_FALSE(memory.frames().mark_at(plain).is_compound());
+      const auto state = memory.state();
+      const auto& allocated = state.zones.front().allocated;
+      const auto is_in = [&](const allocated_block& b) {
+        return std::ranges::find(allocated, b) != allocated.end();
+      };
+      CHECK(is_in({block, order{size}, true}));
+      CHECK(is_in({plain, order{size}, false}));
+      memory.free(ctx, block, order{size});
+      memory.free(ctx, plain, order{size});
+    }
+    const auto block = memory.alloc(ctx, order{3}, gfp_kernel | gfp_flag::comp).value();
+    memory.split(block, order{3}, order{1});
+    CHECK_FALSE(memory.frames().mark_at(block).is_compound());
+  }
 }

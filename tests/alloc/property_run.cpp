@@ -403,6 +403,8 @@ void normalise(allocator_state& state, const kernel_profile& profile) {
   for (auto& z : state.zones) {
     if (profile.highatomic == highatomic_deduction::reserved_pages) z.free_highatomic = 0;
     for (auto& set : z.cpus) normalise(set, profile);
+    // The model's rules do not ask whether a block is compound.
+    for (auto& block : z.allocated) block.compound = false;
   }
 }
 

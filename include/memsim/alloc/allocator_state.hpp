@@ -48,6 +48,21 @@ struct page_state {
   friend bool operator==(const page_state&, const page_state&) = default;
 };
 
+/// Frames of a CMA area that are claimed.
+struct claimed_frames {
+  frame_count offset = 0;  ///< from the area's base
+  frame_count count = 0;
+
+  friend bool operator==(const claimed_frames&, const claimed_frames&) = default;
+};
+
+struct pinned_page {
+  pfn page{};
+  std::uint32_t times = 0;
+
+  friend bool operator==(const pinned_page&, const pinned_page&) = default;
+};
+
 /// One CPU's page set of a zone; the fields are those of per_cpu_pages. Restored under a profile
 /// that keeps no account of one (free_factor, or alloc_factor, free_count and
 /// previous_free_high_order), that one is forgotten.
@@ -107,16 +122,15 @@ struct allocator_state {
   std::optional<memory_map> memory{};
   std::vector<zone_state> zones{};  ///< in ascending address order
   std::vector<cma_area> cma_areas{};
-  /// Claimed ranges of each CMA area as offsets and lengths in frames, ascending.
-  std::vector<std::vector<std::pair<frame_count, frame_count>>> cma_claims{};
+  /// What is claimed of each CMA area, ascending; empty if nothing is of any.
+  std::vector<std::vector<claimed_frames>> cma_claims{};
   /// Pages on the LRU lists, from head to tail: inactive anonymous, active anonymous, inactive
   /// file, active file, unevictable.
   std::array<std::vector<pfn>, 5> lru_lists{};
-  /// Pages that wait in each CPU's batch, in the order in which they came.
+  /// Pages that wait in each CPU's batch, in the order in which they came; empty if none does.
   std::vector<std::vector<pfn>> lru_batches{};
-  /// How often pages are pinned, by page.
-  std::vector<std::pair<pfn, std::uint32_t>> pins{};
-  std::uint32_t owners = 0;  ///< that were registered
+  std::vector<pinned_page> pins{};  ///< ascending
+  std::uint32_t owners = 0;         ///< that were registered
   reclaim_state reclaim{};
 
   friend bool operator==(const allocator_state&, const allocator_state&) = default;

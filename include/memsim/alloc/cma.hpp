@@ -5,8 +5,11 @@
 /// Areas lent to movable pages until somebody claims contiguous frames of them.
 
 #include <cstdint>
+#include <expected>
+#include <span>
 #include <string>
 
+#include <memsim/core/error.hpp>
 #include <memsim/core/types.hpp>
 
 namespace memsim {
@@ -23,6 +26,30 @@ struct cma_area {
 };
 
 [[nodiscard]] std::string to_text(const cma_area&);
+
+class memory_map;
+
+/// An area asked for at boot: `cma=SIZE` with an alignment and a limit.
+struct cma_request {
+  bytes size{};
+  order alignment = pageblock_order;  ///< at least a pageblock
+  pfn limit{};                        ///< the area ends at or below it; 0: anywhere
+  order per_bit{};
+};
+
+/// Finds a place for an area, beside those that there are: the lowest one above 4 GiB, or else the
+/// highest one below it.
+///
+///     const auto area = place_cma_area(memory, {.size = 256_MiB});
+///     page_allocator allocator{{.memory = memory, .cma_areas = {*area}}};
+///
+/// \return errc::no_memory if no range of RAM within one zone is large enough
+/// \throws usage_error if the size is no multiple of a pageblock, or a field is out of range
+/// Source: Linux places areas above 4 GiB when it can, from below; what it does otherwise is a
+/// modelling assumption.
+[[nodiscard]] std::expected<cma_area, error> place_cma_area(const memory_map& memory,
+                                                            const cma_request& request,
+                                                            std::span<const cma_area> taken = {});
 
 /// What claims on an area came to.
 struct cma_counts {

@@ -37,6 +37,8 @@ enum class compact_result : unsigned char {
   success,           ///< a block of the order is free
 };
 
+inline constexpr unsigned compact_results = 9;
+
 [[nodiscard]] std::string_view name_of(compact_result);
 [[nodiscard]] std::string to_text(compact_result);
 

@@ -109,6 +109,8 @@ struct kernel_profile {
   rule ranges_set_skip_hints = rule::off;
   /// A movable request captures movable blocks below pageblock order too (compaction A10, B11).
   rule captures_movable = rule::on;
+  /// Claims on one CMA area do not wait for those on another (from 6.15 on).
+  rule cma_mutex_per_area = rule::off;
   /// Pages that wait in a CPU's batch before they join the LRU lists together (contig B4).
   unsigned lru_batch = 31;
 

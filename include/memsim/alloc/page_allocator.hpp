@@ -69,6 +69,12 @@ struct allocator_counts {
   std::uint64_t pages_migrated_in_vain = 0;
   std::uint64_t clean_pages_dropped = 0;
   std::uint64_t compactions = 0;
+  std::array<std::uint64_t, compact_results> compaction_results{};  ///< of zones that were asked
+  std::uint64_t compaction_stalls = 0;
+  std::uint64_t compaction_captures = 0;
+  std::uint64_t migrate_scanned = 0;
+  std::uint64_t free_scanned = 0;
+  std::uint64_t pages_isolated = 0;
 
   friend bool operator==(const allocator_counts&, const allocator_counts&) = default;
 };
@@ -253,6 +259,14 @@ class page_allocator {
   void compact_in_background(context& ctx, order size, zone_type highest);
   /// Compacts every zone completely, as writing to /proc/sys/vm/compact_memory does.
   void compact_everything(context& ctx);
+  /// How much of the free memory is of no use for huge pages, 0 to 100: each zone's part of free
+  /// pages in blocks below pageblock order, weighted by its size.
+  [[nodiscard]] unsigned fragmentation_score() const;
+  /// What the compaction daemon does every 500 ms: if the score is above the high limit, every zone
+  /// is compacted until its own is at most the low one. The limits follow from
+  /// tuning::compaction_proactiveness; 0 does nothing.
+  /// \return whether it was worth while: false says that the score did not fall
+  bool compact_proactively(context& ctx);
   /// Forgets skip hints that are due to be, as the reclaimer does when it goes to sleep.
   void reset_skip_hints();
 

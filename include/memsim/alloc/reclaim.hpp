@@ -126,7 +126,6 @@ struct reclaim_state {
 struct reclaim_counts {
   std::uint64_t slow_requests = 0;
   std::uint64_t direct_reclaims = 0;
-  std::uint64_t direct_compactions = 0;
   std::uint64_t kswapd_runs = 0;
   std::uint64_t pages_scanned_direct = 0;
   std::uint64_t pages_scanned_kswapd = 0;
@@ -154,9 +153,6 @@ inline constexpr std::array reclaim_statistics{
                               &reclaim_counts::slow_requests},
     statistic<reclaim_counts>{"direct_reclaims", "events", "times a request reclaimed by itself",
                               &reclaim_counts::direct_reclaims},
-    statistic<reclaim_counts>{"direct_compactions", "events",
-                              "times a request compacted a zone by itself",
-                              &reclaim_counts::direct_compactions},
     statistic<reclaim_counts>{"kswapd_runs", "runs", "runs of the reclaim daemon",
                               &reclaim_counts::kswapd_runs},
     statistic<reclaim_counts>{"pages_scanned_direct", "pages",

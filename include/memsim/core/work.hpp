@@ -19,6 +19,7 @@ namespace memsim {
 struct work {
   std::uint64_t pages_zeroed = 0;
   std::uint64_t pages_copied = 0;
+  std::uint64_t page_moves = 0;
   std::uint64_t pages_scanned = 0;
   std::uint64_t list_insertions = 0;
   std::uint64_t list_removals = 0;
@@ -60,6 +61,9 @@ inline constexpr std::array work_statistics{
                     &work::pages_zeroed},
     statistic<work>{"pages_copied", "pages", "frames whose contents were copied to another",
                     &work::pages_copied},
+    statistic<work>{"page_moves", "pages",
+                    "pages that migration moved, whatever their size: unmapped, and mapped again",
+                    &work::page_moves},
     statistic<work>{"pages_scanned", "pages",
                     "frames looked at to judge or move the free blocks of a pageblock",
                     &work::pages_scanned},
