@@ -3,12 +3,12 @@
 /// \file
 /// What can a process that pins pages do to a CMA area?
 ///
-/// CMA lends an area to movable pages until a device claims it. A page that is pinned, as for direct
-/// I/O or by splicing it into a pipe, does not move; who never lets go holds its part of the area
-/// for ever. Here the area is full of movable pages, an attacker pins some of them at random, and a
-/// device asks for contiguous frames: how often does it get them, after how much work? The last
-/// table is for pins that say that they are for long (FOLL_LONGTERM): those move out of the area
-/// first.
+/// CMA lends an area to movable pages until a device claims it. A page that is pinned, as for
+/// direct I/O or by splicing it into a pipe, does not move; who never lets go holds its part of the
+/// area for ever. Here the area is full of movable pages, an attacker pins some of them at random,
+/// and a device asks for contiguous frames: how often does it get them, after how much work? The
+/// last table is for pins that say that they are for long (FOLL_LONGTERM): those move out of the
+/// area first.
 
 #include <algorithm>
 #include <array>
@@ -49,11 +49,10 @@ struct victim {
 
   static page_allocator make_allocator() {
     const auto map = memory_map::x86_64(1_GiB);
-    return page_allocator{
-        {.memory = map,
-         .cma_areas = {place_cma_area(map, {.size = area_size}).value()},
-         // Little is kept free, so that the area can be full.
-         .settings = {.min_free_kbytes = 512}}};
+    return page_allocator{{.memory = map,
+                           .cma_areas = {place_cma_area(map, {.size = area_size}).value()},
+                           // Little is kept free, so that the area can be full.
+                           .settings = {.min_free_kbytes = 512}}};
   }
 
   page_allocator memory;
@@ -122,8 +121,10 @@ int main() {
   const victim fresh;
   fmt::print(
       "A CMA area of {} MiB, full of movable pages, of which some are pinned at random. A device\n"
-      "claims ranges aligned to 1 MiB and keeps them, until one is refused or the area is used up.\n"
-      "got: of the claims that the area has room for; ms: what a claim took by the default prices;\n"
+      "claims ranges aligned to 1 MiB and keeps them, until one is refused or the area is used "
+      "up.\n"
+      "got: of the claims that the area has room for; ms: what a claim took by the default "
+      "prices;\n"
       "in vain: pages moved for a claim out of ranges that then were not had.\n",
       area_size.value() >> 20);
   fmt::print("\nPinned as for a short time, by somebody who does not let go:\n\n");

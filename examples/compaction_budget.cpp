@@ -178,7 +178,8 @@ int main(int argc, char** argv) {
   }
   fmt::print(
       "Huge pages that can be had from {} MiB after compaction has moved as many pages as it was\n"
-      "allowed to: budget and moved in pages, ms by the default prices, and what an oracle gets for\n"
+      "allowed to: budget and moved in pages, ms by the default prices, and what an oracle gets "
+      "for\n"
       "the same budget by emptying the cheapest pageblocks first.\n",
       size.value() >> 20);
   const std::array recipes{recipe{"nothing unmovable, half free", 0, 0.5},
