@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reserve for high-order atomic requests (A12, B9).
 #include <algorithm>
+#include <bit>
 
 #include "alloc/counters.hpp"
 #include "alloc/free_lists.hpp"
@@ -16,6 +17,24 @@ std::uint64_t reserve_limit(const kernel_profile& profile, const zone& z) {
   }
   if (hundredth < pageblock_frames) return 0;
   return (hundredth + pageblock_frames - 1) / pageblock_frames * pageblock_frames;
+}
+
+// The pageblock, or the pageblocks, that a free block of the reserve is part of.
+void release(allocator_core& core, actor& a, frame_index frame, unsigned order, migratetype type) {
+  frame_count released = pageblock_frames;
+  if (core.profile_.counters == counter_rule::per_block && order > pageblock_order.value()) {
+    released = frame_count{1} << order;
+    for (frame_index i = 0; i < released; i += static_cast<frame_index>(pageblock_frames)) {
+      core.set_block_type(frame + i, type);
+    }
+    core.move_alone(a, frame, order, type);
+  } else {
+    const auto range = allocator_core::pageblock_range(a.z, frame);
+    core.set_block_type(frame, type);
+    if (range.ends_in_zone) core.move_free_blocks(a, range, type);
+  }
+  a.z.reserved_highatomic -= std::min(a.z.reserved_highatomic, released);
+  a.z.margins.forget();
 }
 
 }  // namespace
@@ -42,37 +61,19 @@ void allocator_core::reserve_highatomic(actor& a, frame_index frame, unsigned or
   ++counts_.highatomic_blocks_reserved;
 }
 
-// A pageblock of a reserve becomes the request's type again. With keep_last::yes each zone keeps
-// one. \return whether there was one with a free block
+// A pageblock of a reserve that has free pages becomes the request's type again. With
+// keep_last::yes each zone keeps one.
 bool allocator_core::unreserve_highatomic(context& ctx, const request& wanted, keep_last keep) {
-  const bool by_block = profile_.counters == counter_rule::per_block;
+  const frame_count kept = keep == keep_last::yes ? pageblock_frames : 0;
   for (auto z = zones_.rbegin(); z != zones_.rend(); ++z) {
-    if (z->extent.type > wanted.highest) continue;
-    if (z->reserved_highatomic == 0 ||
-        (keep == keep_last::yes && z->reserved_highatomic <= pageblock_frames)) {
-      continue;
-    }
+    const auto orders = z->free_orders[static_cast<unsigned>(migratetype::highatomic)];
+    if (z->extent.type > wanted.highest || z->reserved_highatomic <= kept || orders == 0) continue;
     auto a = act(ctx, *z);
     ++a.done.zone_lock_acquisitions;
-    for (unsigned order = 0; order < page_orders; ++order) {
-      const auto frame = first_block(*z, order, migratetype::highatomic);
-      if (frame == no_frame) continue;
-      const auto range = pageblock_range(*z, frame);
-      if (by_block && order > pageblock_order.value()) {
-        for (frame_index i = 0; i < 1u << order; i += block_frames) {
-          set_block_type(frame + i, wanted.type);
-        }
-        move_alone(a, frame, order, wanted.type);
-        z->reserved_highatomic -= std::min<std::uint64_t>(z->reserved_highatomic, 1u << order);
-      } else {
-        set_block_type(frame, wanted.type);
-        if (range.ends_in_zone) move_free_blocks(a, range, wanted.type);
-        z->reserved_highatomic -= std::min<std::uint64_t>(z->reserved_highatomic, pageblock_frames);
-      }
-      z->margins.forget();
-      ++reclaim_counts_.highatomic_blocks_unreserved;
-      return true;
-    }
+    const auto order = static_cast<unsigned>(std::countr_zero(orders));
+    release(*this, a, first_block(*z, order, migratetype::highatomic), order, wanted.type);
+    ++reclaim_counts_.highatomic_blocks_unreserved;
+    return true;
   }
   return false;
 }

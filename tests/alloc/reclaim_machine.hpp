@@ -70,11 +70,15 @@ struct reclaim_machine {
     memory.flush_lru_batches();
     return tags - first;
   }
-  /// Takes what is free for the kernel, but for `left` pages above what requests leave alone.
+  /// Takes what is free, down to the min marks and to the last page on a CPU's list.
   std::vector<pfn> exhaust() {
     std::vector<pfn> taken;
-    while (const auto page = memory.alloc(ctx, order{0}, gfp_kernel - gfp_reclaim)) {
-      taken.push_back(*page);
+    for (std::size_t before = 1; before != taken.size();) {
+      before = taken.size();
+      while (const auto page = memory.alloc(ctx, order{0}, gfp_kernel - gfp_reclaim)) {
+        taken.push_back(*page);
+      }
+      memory.drain_all(ctx);
     }
     return taken;
   }
@@ -84,7 +88,8 @@ struct reclaim_machine {
   /// A list from head to tail, as tags.
   [[nodiscard]] std::vector<std::uint32_t> list(lru_list which) const {
     std::vector<std::uint32_t> on_it;
-    for (const auto page : memory.state().lru_lists[which]) {
+    const auto state = memory.state();
+    for (const auto page : state.lru_lists[which]) {
       on_it.push_back(memory.page(page).tag);
     }
     return on_it;

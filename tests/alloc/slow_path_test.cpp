@@ -269,13 +269,28 @@ SCENARIO("before it gives up a request takes the high-order atomic reserve, to t
   for (const auto& profile : {linux_6_1, linux_6_12}) {
     INFO(profile.name);
     reclaim_machine m{profile, 512_MiB};
-    // A block of the reserve, whose pages are free but for one.
-    const auto atomic = m.memory.alloc(m.ctx, order{1}, gfp_atomic);
-    REQUIRE(atomic);
-    auto& z = m.memory.zones().back();
+    // A pageblock is reserved when memory is short; then a little is free elsewhere again, but no
+    // more than without the reserve.
+    auto taken = m.exhaust();
+    const auto& z = m.memory.zones().back();
+    const auto give_back = [&](std::size_t pages) {
+      for (std::size_t i = 0; i < pages; ++i) {
+        m.memory.free(m.ctx, taken.back(), order{0});
+        taken.pop_back();
+      }
+      m.memory.drain_all(m.ctx);
+    };
+    taken.resize(50'000);
+    std::expected<pfn, error> atomic;
+    while (z.reserved_highatomic == 0) {
+      give_back(32);
+      atomic = m.memory.alloc(m.ctx, order{1}, gfp_atomic);
+      REQUIRE(atomic);
+    }
     REQUIRE(z.reserved_highatomic == pageblock_frames);
     REQUIRE(m.memory.pageblock_type(*atomic) == migratetype::highatomic);
-    m.exhaust();
+    taken.resize(20'000);
+    while (z.exact_free_pages() < static_cast<std::int64_t>(z.marks.min) + 50) give_back(1);
 
     WHEN("there is nothing to reclaim") {
       const auto page = m.memory.alloc(m.ctx, order{0}, gfp_kernel);

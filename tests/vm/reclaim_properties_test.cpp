@@ -184,8 +184,8 @@ class random_machine {
 
   void unpin_any() {
     if (pinned_.empty()) return;
-    const auto at = std::next(pinned_.begin(),
-                              static_cast<std::ptrdiff_t>(random_.below(pinned_.size())));
+    const auto at =
+        std::next(pinned_.begin(), static_cast<std::ptrdiff_t>(random_.below(pinned_.size())));
     memory_.unpin(at->first);
     pinned_.erase(at);
   }
