@@ -97,9 +97,9 @@ SCENARIO("once there is room, kswapd leaves higher orders to compaction", "[allo
 
 namespace {
 
-// Files everywhere, with room in every pageblock, and a request that has to mix types there.
-void boost(reclaim_machine& m) {
-  m.fill(page_kind::file);
+// Pages everywhere, with room in every pageblock, and a request that has to mix types there.
+void boost(reclaim_machine& m, page_kind kind = page_kind::file) {
+  m.fill(kind);
   for (auto at = m.owner.pages.begin(); at != m.owner.pages.end();) {
     const bool goes = at->second.value() % pageblock_frames < 320;
     if (goes) m.memory.free(m.ctx, at->second, order{0});
@@ -133,6 +133,23 @@ SCENARIO("a boosted zone wakes kswapd, which works the boost off without writing
     CHECK(m.owner.swapped.empty());
     CHECK(m.owner.written.empty());
     CHECK(m.memory.take_kcompactd_wish() == daemon_wish{pageblock_order, wish->highest});
+  }
+}
+
+SCENARIO("for a boost nothing is swapped or written, though nothing else is there",
+         "[alloc][kswapd][boost]") {
+  for (const auto kind : {page_kind::anonymous, page_kind::file}) {
+    INFO(to_text(kind));
+    reclaim_machine m{linux_6_12, 512_MiB};
+    m.memory.set_swap(100'000);
+    boost(m, kind);
+    for (const auto& [tag, page] : m.owner.pages) m.memory.mark_dirty(page);
+    const auto result = m.memory.balance(m.ctx, any_page);
+    CHECK((kind == page_kind::anonymous || result.scanned > 0));
+    CHECK(result.reclaimed == 0);
+    CHECK(m.owner.swapped.empty());
+    CHECK(m.memory.free_swap() == 100'000);
+    CHECK(m.owner.written.empty());
   }
 }
 

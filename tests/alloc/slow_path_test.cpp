@@ -142,23 +142,6 @@ SCENARIO("a request that may not wait kills nobody", "[alloc][oom]") {
   CHECK(!full_machine{}.kills(order{0}, gfp_nowait));
 }
 
-SCENARIO("before anybody is killed, a look at the high mark may find what others freed",
-         "[alloc][oom]") {
-  // A shrinker that frees a lot when it is asked last, and calls it nothing.
-  struct late final : shrinker {
-    page_allocator& memory;
-    std::vector<pfn> pages{};
-    unsigned asked = 0;
-    explicit late(page_allocator& m) : memory{m} {}
-    [[nodiscard]] std::uint64_t count() const override { return 0; }
-    std::uint64_t scan(context&, std::uint64_t) override { return 0; }
-  };
-  full_machine m;
-  late nothing{m.memory};
-  m.memory.add_shrinker(nothing);
-  CHECK(m.kills(order{0}, gfp_kernel));
-}
-
 SCENARIO("with __GFP_NOFAIL a request that nobody can be killed for gets the last pages",
          "[alloc][oom]") {
   reclaim_machine m;
@@ -191,16 +174,13 @@ struct journal final : allocator_observer {
   void on_reclaim(const reclaim_event&) override { note('r'); }
 };
 
-// All of memory in pages of files, every second of them pinned: nothing of a higher order.
-void fill_with_files(reclaim_machine& m) { m.fill(page_kind::file); }
-
 }  // namespace
 
 SCENARIO("unmovable high orders are compacted for before anything is reclaimed",
          "[alloc][slow_path]") {
   const auto steps = [](order size, gfp flags) {
     reclaim_machine m;
-    fill_with_files(m);
+    m.fill(page_kind::file);
     journal log;
     m.memory.add_observer(log);
     static_cast<void>(m.memory.alloc(m.ctx, size, flags));
@@ -217,7 +197,7 @@ SCENARIO("unmovable high orders are compacted for before anything is reclaimed",
 SCENARIO("a costly request with __GFP_NORETRY gives up when compaction is skipped",
          "[alloc][slow_path]") {
   reclaim_machine m;
-  fill_with_files(m);
+  m.fill(page_kind::file);
   CHECK(!m.memory.alloc(m.ctx, order{9}, gfp_transhuge | gfp_flag::noretry));
   CHECK(m.owner.gone.empty());
   CHECK(m.memory.reclaim_events().direct_reclaims == 0);
