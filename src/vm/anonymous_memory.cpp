@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/vm/anonymous_memory.hpp>
 
+#include <utility>
+
 namespace memsim {
 
 anonymous_memory::anonymous_memory(page_allocator& memory, const anonymous_memory_config& how)
