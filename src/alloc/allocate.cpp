@@ -18,11 +18,7 @@ frame_index allocator_core::allocate(context& ctx, const request& wanted) {
     how.no_fragment = false;
     frame = walk_zones(ctx, wanted, how, preferred);
   }
-  // The slow path looks twice; what the first look changed may help the second.
-  for (int tries = 2; frame == no_frame && tries > 0; --tries) {
-    frame = walk_zones(ctx, wanted, later_attempt(wanted), preferred);
-  }
-  return frame;
+  return frame != no_frame ? frame : allocate_slowly(ctx, wanted, preferred);
 }
 
 // allocate_hot() of a page, in the zones below that which the request tries first.
@@ -46,6 +42,7 @@ frame_index allocator_core::walk_zones(context& ctx, const request& wanted, atte
     if (z.boosted && (wanted.wakes_kswapd || profile_.boosted_flag_needs_kswapd == rule::off)) {
       z.boosted = false;  // A14
       ++counts_.kswapd_wakeups;
+      wake_kswapd({order{0}, z.extent.type}, false);
     }
     if (frame == no_frame) continue;
     if (how.highatomic) reserve_highatomic(a, frame, wanted.order);
@@ -56,6 +53,7 @@ frame_index allocator_core::walk_zones(context& ctx, const request& wanted, atte
 
 // A3, B1.
 bool allocator_core::admits(zone& z, const request& wanted, attempt how) const {
+  if (how.no_marks) return true;
   if (profile_.high_mark_first == rule::on && !z.below_high) {
     if (passes(profile_, z, wanted, how, watermark::high)) return true;
     set_below_high(z, true);

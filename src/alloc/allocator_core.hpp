@@ -33,6 +33,9 @@ using free_list_position = free_list::position;
 /// Where on a list a block goes.
 enum class list_end : bool { head, tail };
 
+/// Whether the last pageblock of a reserve may be taken from it too.
+enum class keep_last : bool { no, yes };
+
 /// A block and the list that it came from.
 struct taken_block {
   frame_index frame = no_frame;
@@ -88,6 +91,12 @@ struct route {
   std::uint8_t unused = 0;  ///< four bytes are easier to index than three
 };
 
+/// Whom the OOM killer may choose, and whether it has.
+struct oom_entry {
+  oom_candidate* candidate = nullptr;
+  bool killed = false;
+};
+
 class allocator_core {
  public:
   allocator_core(memory_map memory, const kernel_profile& profile, const tuning& settings,
@@ -110,6 +119,11 @@ class allocator_core {
   lru_state lru_;
   std::vector<page_owner*> owners_;              // by ID less one; nullptr: not attached
   std::map<frame_index, std::uint32_t> pins_{};  // how often a page is pinned
+  reclaim_state reclaim_;
+  reclaim_counts reclaim_counts_;
+  std::vector<shrinker*> shrinkers_;
+  std::vector<oom_entry> oom_candidates_;
+  daemon_waker* waker_ = nullptr;
   std::vector<allocator_observer*> observers_;
   allocation_gate* gate_ = nullptr;
   static constexpr std::uint8_t no_zone = 0xff;
@@ -169,11 +183,36 @@ class allocator_core {
   void pin(frame_index frame);
   std::expected<frame_index, errc> move_elsewhere(context& ctx, frame_index frame);
 
+  // The slow path and what it ends with: slow_path.cpp, oom.cpp.
+  frame_index allocate_slowly(context& ctx, const request& wanted, std::size_t preferred);
+  bool kill_largest(context& ctx);
+
+  // Reclaim: reclaim.cpp, lru_ageing.cpp, page_io.cpp, shrinking.cpp, direct_reclaim.cpp,
+  // kswapd.cpp.
+  frame_count reclaim_directly(context& ctx, const request& wanted);
+  [[nodiscard]] frame_count reclaimable_pages(const zone& z) const;
+  frame_count shrink_caches(context& ctx, unsigned priority);
+  [[nodiscard]] frame_count pages_freed() const;
+  void activate(frame_index frame);
+  void mark_accessed(frame_index frame);
+  void begin_writeback(frame_index frame);
+  void end_writeback(frame_index frame);
+  bool take_swap_slots(frame_count pages);
+  balance_result balance(context& ctx, daemon_wish wish);
+  [[nodiscard]] bool is_balanced(daemon_wish wish);
+  void wake_kswapd(daemon_wish wish, bool waits);
+  void wake_kcompactd(daemon_wish wish);
+  void rest_kswapd(daemon_wish wish);
+  void set_reclaim_active(zone& z, bool active) const;
+
   // The LRU lists: lru.cpp.
+  void link_lru(frame_index frame, page_flags flags, list_end end);
+  void unlink_lru(frame_index frame, page_flags flags);
+  [[nodiscard]] std::uint64_t& lru_pages_of(frame_index frame, page_flags flags);
   [[nodiscard]] frame_list& lru_list_of(page_flags flags);
   void set_flags(frame_index frame, page_flags flags);
   void add_to_lru(cpu_id cpu, frame_index frame);
-  void put_on_lru(frame_index frame);
+  void put_on_lru(frame_index frame, list_end end = list_end::head);
   void take_off_lru(frame_index frame);
   void flush_lru_batch(cpu_id cpu);
   void flush_lru_batches();
@@ -306,6 +345,7 @@ class allocator_core {
 
   // High-order atomic reserve: A12, B9. highatomic.cpp
   void reserve_highatomic(actor& a, frame_index frame, unsigned order);
+  bool unreserve_highatomic(context& ctx, const request& wanted, keep_last keep);
 
  private:
   static constexpr frame_index block_frames = static_cast<frame_index>(pageblock_frames);

@@ -73,6 +73,7 @@ void add_use_state(const allocator_core& core, allocator_state& state) {
   }
   for (const auto& [frame, times] : core.pins_) state.pins.push_back({pfn{frame}, times});
   state.owners = static_cast<std::uint32_t>(core.owners_.size());
+  state.reclaim = core.reclaim_;
 }
 
 void add_use_digest(const allocator_core& core, digest& d) {
@@ -114,6 +115,15 @@ void add_use_digest(const allocator_core& core, digest& d) {
   for (const auto& [frame, times] : state.pins) {
     add(frame.value());
     add(times);
+  }
+  const auto& reclaim = state.reclaim;
+  if (reclaim == reclaim_state{}) return;
+  for (const auto pages : {reclaim.swap_slots, reclaim.swap_used}) add(pages);
+  add(reclaim.kswapd_failures);
+  for (const bool wanted : {reclaim.kswapd_wanted, reclaim.kcompactd_wanted}) add(wanted);
+  for (const auto& wish : {reclaim.kswapd, reclaim.kcompactd}) {
+    add(wish.order.value());
+    add(wish.highest);
   }
 }
 
@@ -199,6 +209,10 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
                   frame, times);
     }
   }
+  if (state.reclaim.swap_used > state.reclaim.swap_slots) {
+    return fail(errc::inconsistent, "{} pages in a swap of {}", state.reclaim.swap_used,
+                state.reclaim.swap_slots);
+  }
   for (const auto& area : state.cma_areas) {
     const bool within = std::ranges::any_of(state.zones, [&](const zone_state& z) {
       return z.extent.start <= area.base && area.base < z.extent.end() && area.count > 0 &&
@@ -229,6 +243,7 @@ std::expected<void, error> check_use_state(const allocator_state& state) {
 
 void restore_use_state(allocator_core& core, const allocator_state& state) {
   core.owners_.assign(state.owners, nullptr);
+  core.reclaim_ = state.reclaim;
   for (std::size_t i = 0; i < state.zones.size(); ++i) {
     const auto& z = state.zones[i];
     core.zones_[i].compaction = z.compaction;
@@ -243,9 +258,9 @@ void restore_use_state(allocator_core& core, const allocator_state& state) {
   }
   for (unsigned list = 0; list < lru_kinds; ++list) {
     if (state.lru_lists[list].empty()) continue;
-    auto& links = core.lru_.links(core.frames_);
     for (const auto frame : state.lru_lists[list]) {
-      core.lru_.lists[list].push_back(links, index_of(frame));
+      const auto flags = core.frames_.info(index_of(frame)).flags;
+      core.link_lru(index_of(frame), flags, list_end::tail);
     }
   }
   for (std::size_t cpu = 0; cpu < state.lru_batches.size(); ++cpu) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "alloc/allocator_core.hpp"
+#include "alloc/hot_path.hpp"
 
 namespace memsim::detail {
 
@@ -17,7 +18,11 @@ lru_kind lru_of(page_flags flags) {
 
 // Only frames on a list have links worth copying.
 lru_state::lru_state(const lru_state& other)
-    : lists{other.lists}, batches{other.batches}, bypass{other.bypass}, frames_{other.frames_} {
+    : lists{other.lists},
+      pages{other.pages},
+      batches{other.batches},
+      bypass{other.bypass},
+      frames_{other.frames_} {
   if (!other.links_) return;
   links_.emplace(frames_);
   for (const auto& list : lists) {
@@ -50,9 +55,30 @@ void allocator_core::set_flags(frame_index frame, page_flags flags) {
   frames_.set_info(frame, page);
 }
 
-void allocator_core::put_on_lru(frame_index frame) {
+// On the list that its flags say.
+void allocator_core::link_lru(frame_index frame, page_flags flags, list_end end) {
+  auto& list = lru_list_of(flags);
+  if (end == list_end::head) {
+    list.push_front(lru_.links(frames_), frame);
+  } else {
+    list.push_back(lru_.links(frames_), frame);
+  }
+  lru_pages_of(frame, flags) += 1u << frames_.mark_at(pfn{frame}).order();
+}
+
+void allocator_core::unlink_lru(frame_index frame, page_flags flags) {
+  lru_list_of(flags).remove(lru_.links(frames_), frame);
+  lru_pages_of(frame, flags) -= 1u << frames_.mark_at(pfn{frame}).order();
+}
+
+std::uint64_t& allocator_core::lru_pages_of(frame_index frame, page_flags flags) {
+  const auto zone = static_cast<unsigned>(zone_of(frame).extent.type);
+  return lru_.pages[zone][static_cast<unsigned>(lru_of(flags))];
+}
+
+void allocator_core::put_on_lru(frame_index frame, list_end end) {
   const auto flags = frames_.info(frame).flags;
-  lru_list_of(flags).push_front(lru_.links(frames_), frame);
+  link_lru(frame, flags, end);
   set_flags(frame, (flags - page_flag::lru_pending) | page_flag::lru);
   flag_movable(frame, true);
 }
@@ -79,7 +105,7 @@ void allocator_core::flush_lru_batches() {
 void allocator_core::take_off_lru(frame_index frame) {
   const auto flags = frames_.info(frame).flags;
   if (flags.has_any(page_flag::lru)) {
-    lru_list_of(flags).remove(lru_.links(frames_), frame);
+    unlink_lru(frame, flags);
     flag_movable(frame, false);
   } else if (flags.has_any(page_flag::lru_pending)) {
     for (auto& batch : lru_.batches) std::erase(batch, frame);

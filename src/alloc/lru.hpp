@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <memsim/frames/frame_list.hpp>
+#include <memsim/frames/zones.hpp>
 
 namespace memsim::detail {
 
@@ -42,6 +43,8 @@ struct lru_state {
   }
 
   std::array<frame_list, lru_kinds> lists{};
+  /// Pages of each zone on each list, by the zone's type: blocks count with all of theirs.
+  std::array<std::array<std::uint64_t, lru_kinds>, zone_types> pages{};
   std::vector<std::vector<frame_links::node>> batches;
   unsigned bypass = 0;  ///< while not 0, pages join the lists at once
 

@@ -114,6 +114,9 @@ page_allocator::page_allocator(const page_allocator& other)
   std::ranges::fill(core_->owners_, nullptr);
   core_->observers_.clear();
   core_->gate_ = nullptr;
+  core_->shrinkers_.clear();
+  core_->oom_candidates_.clear();
+  core_->waker_ = nullptr;
   core_->update_attended();
 }
 
@@ -219,6 +222,9 @@ void page_allocator::split(pfn block, order from, order to) {
   }
   const auto first = static_cast<detail::frame_index>(block.value());
   const bool movable = core.frames_.mark_at(block).movable();
+  if (const auto flags = core.frames_.info(first).flags; flags.has_any(page_flag::lru)) {
+    core.lru_pages_of(first, flags) -= from.frames() - to.frames();
+  }
   core.frames_.end_allocation(first, from.value(), {});
   if (to < pageblock_order) {
     for (frame_count i = 0; i < from.frames(); i += pageblock_frames) {
@@ -257,6 +263,7 @@ std::span<const zone> page_allocator::zones() const { return core_->zones_; }
 const frame_table& page_allocator::frames() const { return core_->frames_; }
 std::span<const cma_area> page_allocator::cma_areas() const { return core_->cma_areas_; }
 const allocator_counts& page_allocator::counts() const { return core_->counts_; }
+const reclaim_counts& page_allocator::reclaim_events() const { return core_->reclaim_counts_; }
 
 migratetype page_allocator::pageblock_type(pfn frame) const {
   if (frame >= core_->frames_.end()) {
@@ -291,6 +298,8 @@ std::vector<statistic_value> page_allocator::statistics() const {
     values.push_back({std::move(name), "zones", "zones whose compaction came to this",
                       counts.compaction_results[i]});
   }
+  std::ranges::move(values_of(core_->reclaim_counts_, reclaim_statistics),
+                    std::back_inserter(values));
   return values;
 }
 

@@ -47,7 +47,12 @@ void allocator_core::assign(cpu_id cpu, frame_index frame, const page_use& use) 
 // The page is nobody's any more; off the LRU lists, if it was on one.
 void allocator_core::forget_use(frame_index frame) {
   take_off_lru(frame);
-  if (frames_.info(frame) != page_info{}) frames_.set_info(frame, {});
+  const auto page = frames_.info(frame);
+  if (page == page_info{}) return;
+  if (page.flags.has_any(page_flag::swap_cached)) {
+    reclaim_.swap_used -= 1u << frames_.mark_at(pfn{frame}).order();
+  }
+  frames_.set_info(frame, {});
 }
 
 // Moves one page elsewhere, out of CMA areas and of ZONE_MOVABLE.
@@ -57,8 +62,15 @@ std::expected<frame_index, errc> allocator_core::move_elsewhere(context& ctx, fr
     return std::unexpected{errc::busy};
   }
   // An unmovable request gets neither.
+  const auto page = frames_.info(frame);
   const auto target = allocate_page(ctx, gfp_user);
   if (target == no_frame) return std::unexpected{errc::no_memory};
+  if (target == frame || frames_.info(frame).tag != page.tag ||
+      frames_.info(frame).owner != page.owner) {
+    // To make room for the target, the page itself was reclaimed.
+    free_page(ctx, target);
+    return std::unexpected{errc::busy};
+  }
   take_for_move(frame);
   if (move_page(ctx, frame, target) == migration_result::moved) {
     free_page(ctx, frame);

@@ -23,6 +23,7 @@ struct request {
   bool non_blocking = false;  ///< cannot reclaim
   bool high = false;          ///< __GFP_HIGH
   bool atomic = false;        ///< __GFP_ATOMIC
+  gfp flags{};                ///< all of them, for the slow path
 };
 
 [[nodiscard]] inline request make_request(order size, gfp flags) {
@@ -32,7 +33,8 @@ struct request {
           .wakes_kswapd = flags.has_any(gfp_flag::kswapd_reclaim),
           .non_blocking = !flags.has_any(gfp_flag::direct_reclaim),
           .high = flags.has_any(gfp_flag::high),
-          .atomic = flags.has_any(gfp_flag::atomic)};
+          .atomic = flags.has_any(gfp_flag::atomic),
+          .flags = flags};
 }
 
 enum class watermark : unsigned char { min, low, high };
@@ -45,6 +47,7 @@ struct attempt {
   bool non_blocking = false;
   bool min_reserve = false;  ///< may go below the mark
   bool highatomic = false;   ///< may use the high-order atomic reserve
+  bool no_marks = false;     ///< may take the last page
 
   /// Whether it has any right to the reserves.
   [[nodiscard]] bool has_reserves() const { return non_blocking || min_reserve || highatomic; }

@@ -85,6 +85,7 @@ void validate(const tuning& settings) {
   constexpr unsigned smallest_fraction = 8;
   constexpr unsigned largest_scale_factor = 3000;
   constexpr unsigned largest_batch_scale = 6;
+  constexpr unsigned largest_swappiness = 200;
   if (settings.min_free_kbytes && *settings.min_free_kbytes < 1) {
     throw_usage("min_free_kbytes 0: it must be at least 1");
   }
@@ -101,6 +102,9 @@ void validate(const tuning& settings) {
   if (settings.pcp_batch_scale_max > largest_batch_scale) {
     throw_usage("pcp_batch_scale_max {}: allowed are 0 to {}", settings.pcp_batch_scale_max,
                 largest_batch_scale);
+  }
+  if (settings.swappiness > largest_swappiness) {
+    throw_usage("swappiness {}: allowed are 0 to {}", settings.swappiness, largest_swappiness);
   }
   constexpr unsigned whole_index = 1000;
   if (settings.extfrag_threshold > whole_index) {

@@ -58,7 +58,17 @@ cost_model make_default_costs() {
            "modelling assumption: 10 cycles more, a line of the L2 cache; from memory it is 80 ns")
       .set("walk_pde_references", nanoseconds{2}, "modelling assumption: 5 cycles, the L1 cache")
       .set("walk_upper_references", nanoseconds{1}, "modelling assumption: likewise, overlapped")
-      .set("walk_host_references", nanoseconds{2}, "modelling assumption: as a PDE");
+      .set("walk_host_references", nanoseconds{2}, "modelling assumption: as a PDE")
+      .set("lru_pages_scanned", nanoseconds{100},
+           "modelling assumption: a descriptor and its reverse map, seldom cached")
+      .set("pages_reclaimed", nanoseconds{300},
+           "modelling assumption: unmapped, and off its owner's index")
+      .set("pages_read", nanoseconds{1000},
+           "modelling assumption: the CPU's part of a request; the device's is the device's")
+      .set("pages_written_back", nanoseconds{1000}, "modelling assumption: likewise")
+      .set("pages_swapped_in", nanoseconds{1000}, "modelling assumption: likewise")
+      .set("pages_swapped_out", nanoseconds{1000}, "modelling assumption: likewise")
+      .set("objects_shrunk", nanoseconds{200}, "modelling assumption");
   return costs;
 }
 

@@ -8,9 +8,10 @@ namespace memsim {
 namespace {
 
 // In the order of their bits.
-constexpr std::array<std::string_view, 13> flag_names{
-    "lru",   "lru_pending", "isolated",   "driver", "anonymous",   "swap_backed", "pinned",
-    "dirty", "writeback",   "referenced", "active", "unevictable", "tail"};
+constexpr std::array<std::string_view, 15> flag_names{
+    "lru",         "lru_pending", "isolated", "driver",      "anonymous",
+    "swap_backed", "pinned",      "dirty",    "writeback",   "referenced",
+    "active",      "unevictable", "tail",     "swap_cached", "reclaim"};
 
 }  // namespace
 

@@ -128,6 +128,16 @@ void describe(Archive& a, memory_map& map) {
   }
 }
 
+template <class Archive>
+void describe(Archive& a, daemon_wish& w) {
+  a(w.order, w.highest);
+}
+template <class Archive>
+void describe(Archive& a, reclaim_state& r) {
+  a(r.swap_slots, r.swap_used, r.kswapd_failures, r.kswapd_wanted, r.kcompactd_wanted, r.kswapd,
+    r.kcompactd);
+}
+
 // An allocator's memory map is there, in all but recordings.
 template <class Archive>
 void describe(Archive& a, allocator_state& s) {
@@ -138,14 +148,15 @@ void describe(Archive& a, allocator_state& s) {
     a(map);
     s.memory = std::move(map);
   }
-  a(s.zones, s.cma_areas, s.cma_claims, s.lru_lists, s.lru_batches, s.pins, s.owners);
+  a(s.zones, s.cma_areas, s.cma_claims, s.lru_lists, s.lru_batches, s.pins, s.owners, s.reclaim);
 }
 
 template <class Archive>
 void describe(Archive& a, tuning& t) {
   a(t.min_free_kbytes, t.transparent_hugepages, t.watermark_scale_factor, t.watermark_boost_factor,
     t.percpu_pagelist_high_fraction, t.pcp_batch_scale_max, t.extfrag_threshold,
-    t.compaction_proactiveness);
+    t.compaction_proactiveness,
+    t.swappiness, t.slow_path);
 }
 
 // The name is kept if it is one that memsim knows.

@@ -11,6 +11,9 @@
 namespace memsim {
 namespace {
 
+// Traces are replayed on these machines, and a trace has what came of the slow path in it: the pages
+// that were freed, and the requests that were made again.
+
 std::unexpected<error> too_large() {
   return fail(errc::unsupported, "this host has not the memory to simulate the machine");
 }
@@ -18,6 +21,7 @@ std::unexpected<error> too_large() {
 std::expected<page_allocator, error> boot(page_allocator_config config,
                                           const machine_options& options) {
   if (options.profile) config.profile = *options.profile;
+  config.settings.slow_path = rule::off;
   try {
     return page_allocator{config};
   } catch (const usage_error& e) {
@@ -33,7 +37,7 @@ std::expected<page_allocator, error> take_over(const machine_description& machin
   const auto profile = options.profile.value_or(machine.profile());
   auto state = synthesise(machine, profile, options.seed, options.hints);
   if (!state) return std::unexpected{std::move(state).error()};
-  return page_allocator::restore(*state, profile);
+  return page_allocator::restore(*state, profile, {.slow_path = rule::off});
 } catch (const std::bad_alloc&) {
   return too_large();
 }

@@ -44,10 +44,11 @@ memory_map read_memory(table_reader& top) {
 }
 
 tuning read_tuning(table_reader& table) {
-  static constexpr std::array<std::string_view, 8> keys{
+  static constexpr std::array<std::string_view, 10> keys{
       "min_free_kbytes",        "transparent_hugepages",         "watermark_scale_factor",
       "watermark_boost_factor", "percpu_pagelist_high_fraction", "pcp_batch_scale_max",
-      "extfrag_threshold",      "compaction_proactiveness"};
+      "extfrag_threshold",      "compaction_proactiveness",      "swappiness",
+      "slow_path"};
   constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
   table.allow_only(keys);
   tuning t;
@@ -65,6 +66,8 @@ tuning read_tuning(table_reader& table) {
   set(t.pcp_batch_scale_max, "pcp_batch_scale_max", 0, 6);
   set(t.extfrag_threshold, "extfrag_threshold", 0, 1000);
   set(t.compaction_proactiveness, "compaction_proactiveness", 0, 100);
+  set(t.swappiness, "swappiness", 0, 200);
+  t.slow_path = rule{table.truth("slow_path", t.slow_path == rule::on)};
   return t;
 }
 

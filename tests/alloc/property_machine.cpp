@@ -179,6 +179,8 @@ page_allocator_config config_of(const machine& m, const kernel_profile& profile)
   config.settings.watermark_boost_factor = m.boost_factor;
   config.settings.percpu_pagelist_high_fraction = m.high_fraction;
   config.settings.pcp_batch_scale_max = m.batch_scale_max;
+  // The model ends where the slow path begins.
+  config.settings.slow_path = rule::off;
   return config;
 }
 

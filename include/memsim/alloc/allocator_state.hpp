@@ -14,6 +14,7 @@
 #include <memsim/alloc/cma.hpp>
 #include <memsim/alloc/compaction.hpp>
 #include <memsim/alloc/migratetype.hpp>
+#include <memsim/alloc/reclaim.hpp>
 #include <memsim/alloc/zone.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/memory_map.hpp>
@@ -130,6 +131,7 @@ struct allocator_state {
   std::vector<std::vector<pfn>> lru_batches{};
   std::vector<pinned_page> pins{};  ///< ascending
   std::uint32_t owners = 0;         ///< that were registered
+  reclaim_state reclaim{};
 
   friend bool operator==(const allocator_state&, const allocator_state&) = default;
 };

@@ -11,6 +11,7 @@
 #include <memsim/alloc/gfp.hpp>
 #include <memsim/alloc/migratetype.hpp>
 #include <memsim/alloc/migration.hpp>
+#include <memsim/alloc/reclaim.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/zones.hpp>
 
@@ -58,6 +59,13 @@ struct pcp_drain_event {
   frame_count frames = 0;
 };
 
+/// A page was taken back from its owner.
+struct reclaim_event {
+  pfn page{};
+  memsim::order order{};
+  reclaimer by{};
+};
+
 /// Listens to a page allocator. Called after the fact, in the order of events; it must not call
 /// back into the allocator's non-const functions.
 class allocator_observer {
@@ -72,6 +80,7 @@ class allocator_observer {
   virtual void on_suitability(const suitability_event&) {}
   virtual void on_compaction_start(const compaction_start_event&) {}
   virtual void on_compaction_end(const compaction_end_event&) {}
+  virtual void on_reclaim(const reclaim_event&) {}
 };
 
 /// Decides before each request whether it is refused out of hand, with errc::injected.

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include <memsim/alloc/gfp.hpp>
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/alloc/page_owner.hpp>
+#include <memsim/alloc/reclaim.hpp>
 #include <memsim/alloc/tuning.hpp>
 #include <memsim/alloc/zone.hpp>
 #include <memsim/core/context.hpp>
@@ -90,7 +92,8 @@ class page_allocator {
                                                                     const kernel_profile& profile,
                                                                     const tuning& settings = {});
 
-  /// A copy is a fork of the memory: the same state, observed and gated by nobody.
+  /// A copy is a fork of the memory: the same state, observed and gated by nobody, with nobody to
+  /// shrink, to kill or to run its daemons.
   page_allocator(const page_allocator&);
   page_allocator& operator=(const page_allocator&);
   page_allocator(page_allocator&&) noexcept;
@@ -99,9 +102,10 @@ class page_allocator {
 
   /// Takes a block of 2^order frames.
   ///
-  /// Nothing is reclaimed or compacted yet: a request that may reclaim fails where the kernel
-  /// would start to. A failed request is not free of side effects, as in the kernel: refills,
-  /// fallback conversions and boosts in the zones that were tried remain.
+  /// A request that may wait (__GFP_DIRECT_RECLAIM) reclaims and compacts when nothing is free
+  /// above the min mark, and as the last resort has the OOM killer free something: page owners,
+  /// shrinkers and OOM candidates are called then. A failed request is not free of side effects, as
+  /// in the kernel: refills, fallback conversions and boosts in the zones that were tried remain.
   ///
   /// \return errc::no_memory; errc::injected if a gate refused
   /// \throws usage_error if `size` is above max_page_order, `ctx.cpu` is not a CPU of the machine,
@@ -156,6 +160,49 @@ class page_allocator {
   [[nodiscard]] page_info page(pfn frame) const;
   /// Pages that wait in the CPUs' batches join the LRU lists.
   void flush_lru_batches();
+
+  /// Somebody used a page: it becomes active when that happens twice before it is reclaimed.
+  /// \throws usage_error if the page is not on the LRU lists or on its way there; so do the next
+  void mark_accessed(pfn page);
+  /// Somebody changed a page: its contents cannot be had again before they are written.
+  void mark_dirty(pfn page);
+  /// Its owner writes a page by its own choice.
+  /// \throws usage_error also if the page is under writeback already
+  void start_writeback(pfn page);
+  /// The write that start_writeback() or the owner's `started` began is over. The page is clean,
+  /// and if reclaim waits for it, goes to where it is reclaimed next.
+  /// \throws usage_error if the page is not under writeback
+  void end_writeback(pfn page);
+
+  /// The size of swap, in pages.
+  /// \throws usage_error if more slots are in use
+  void set_swap(frame_count slots);
+  [[nodiscard]] frame_count free_swap() const;
+  /// Slots of pages that were dropped, whose contents are not wanted any more or in memory again.
+  /// \throws usage_error if fewer are in use
+  void release_swap(frame_count slots);
+
+  /// Adds a shrinker, which must outlive the allocator or be removed.
+  void add_shrinker(shrinker&);
+  void remove_shrinker(shrinker&);
+  /// Adds a process that the OOM killer may choose; it must outlive the allocator or be removed.
+  void add_oom_candidate(oom_candidate&);
+  void remove_oom_candidate(oom_candidate&);
+
+  /// A run of the reclaim daemon kswapd: reclaims until a zone up to the highest meets its high
+  /// mark, less and less choosy, or nothing is left to try.
+  balance_result balance(context& ctx, daemon_wish wish);
+  /// What kswapd has been woken for, if it has been.
+  [[nodiscard]] std::optional<daemon_wish> take_kswapd_wish();
+  /// What kcompactd has been woken for: compact_in_background().
+  [[nodiscard]] std::optional<daemon_wish> take_kcompactd_wish();
+  /// Whether kswapd has got nothing so often that it rests until somebody else gets something.
+  [[nodiscard]] bool is_kswapd_hopeless() const;
+  /// What kswapd does when it goes to sleep: compaction may look again where it found nothing, and
+  /// its daemon is woken.
+  void rest_kswapd(daemon_wish wish);
+  /// Sets or, with nullptr, removes who runs the daemons; it must outlive the allocator.
+  void set_daemon_waker(daemon_waker*);
 
   /// Takes a reference to an assigned page that migration does not know of, as direct I/O does: it
   /// cannot move, nor be freed, until each pin is undone.
@@ -243,6 +290,7 @@ class page_allocator {
   [[nodiscard]] digest state_digest() const;
 
   [[nodiscard]] const allocator_counts& counts() const;
+  [[nodiscard]] const reclaim_counts& reclaim_events() const;
   [[nodiscard]] std::vector<statistic_value> statistics() const;
 
   /// Adds a listener, which must outlive the allocator or be removed.

@@ -51,6 +51,13 @@ struct page_use {
   friend bool operator==(const page_use&, const page_use&) = default;
 };
 
+/// What became of a request to write a page.
+enum class write_outcome : unsigned char {
+  refused,  ///< not now
+  started,  ///< goes on; page_allocator::end_writeback() says when it is over
+  written,  ///< at once
+};
+
 /// Owns pages that can be moved or taken back. It must not call back into the allocator's non-const
 /// functions from any of these.
 class page_owner {
@@ -67,9 +74,23 @@ class page_owner {
   /// The page has moved; `from` is the allocator's again.
   virtual void moved([[maybe_unused]] pfn from, [[maybe_unused]] pfn to,
                      [[maybe_unused]] std::uint32_t tag) {}
-  /// Whether the owner gives up a clean page whose contents can be had again. After `true` the page
-  /// is the allocator's again, and the owner has forgotten it.
+  /// Whether the owner gives up a clean page whose contents can be had again: from its file or, if
+  /// it was swapped out, from swap. After `true` the page is the allocator's again, and the owner
+  /// has forgotten it; its slot of swap, if it has one, is the owner's until release_swap().
   [[nodiscard]] virtual bool drops(pfn, [[maybe_unused]] std::uint32_t tag) { return false; }
+  /// Whether somebody used the page through a mapping since this was last asked.
+  [[nodiscard]] virtual bool was_referenced(pfn, [[maybe_unused]] std::uint32_t tag) {
+    return false;
+  }
+  /// Starts to write a dirty page of kind file.
+  [[nodiscard]] virtual write_outcome writes(pfn, [[maybe_unused]] std::uint32_t tag) {
+    return write_outcome::refused;
+  }
+  /// Unmaps a page of kind anonymous or shmem and starts to write it to swap, where a slot is set
+  /// aside for it. Until drops() it is as before.
+  [[nodiscard]] virtual write_outcome swaps_out(pfn, [[maybe_unused]] std::uint32_t tag) {
+    return write_outcome::refused;
+  }
 };
 
 }  // namespace memsim

@@ -39,6 +39,13 @@ struct tuning {
   /// How hard the compaction daemon tries to keep huge pages at hand, 0 (not at all) to 100.
   unsigned compaction_proactiveness = 20;
 
+  /// How ready reclaim is to swap rather than to drop page cache, 0 to 200.
+  unsigned swappiness = 60;
+  /// Whether a request that may wait does what the kernel's slow path does: reclaim, compact, kill.
+  /// Off: it fails where the kernel would start to, and no daemon is woken, as suits a replay whose
+  /// recording has what came of that.
+  rule slow_path = rule::on;
+
   friend bool operator==(const tuning&, const tuning&) = default;
 };
 

@@ -44,6 +44,13 @@ struct work {
   std::uint64_t walk_pde_references = 0;
   std::uint64_t walk_upper_references = 0;
   std::uint64_t walk_host_references = 0;
+  std::uint64_t lru_pages_scanned = 0;
+  std::uint64_t pages_reclaimed = 0;
+  std::uint64_t pages_read = 0;
+  std::uint64_t pages_written_back = 0;
+  std::uint64_t pages_swapped_in = 0;
+  std::uint64_t pages_swapped_out = 0;
+  std::uint64_t objects_shrunk = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -112,6 +119,19 @@ inline constexpr std::array work_statistics{
     statistic<work>{"walk_host_references", "references",
                     "entries of a hypervisor's tables read by page walks",
                     &work::walk_host_references},
+    statistic<work>{"lru_pages_scanned", "pages",
+                    "pages that reclaim took off an LRU list to judge", &work::lru_pages_scanned},
+    statistic<work>{"pages_reclaimed", "pages", "pages that reclaim took back from their owners",
+                    &work::pages_reclaimed},
+    statistic<work>{"pages_read", "pages", "page cache pages read from their device",
+                    &work::pages_read},
+    statistic<work>{"pages_written_back", "pages", "page cache pages handed to their device",
+                    &work::pages_written_back},
+    statistic<work>{"pages_swapped_in", "pages", "pages read from swap", &work::pages_swapped_in},
+    statistic<work>{"pages_swapped_out", "pages", "pages handed to the swap device",
+                    &work::pages_swapped_out},
+    statistic<work>{"objects_shrunk", "objects", "objects that shrinkers looked at",
+                    &work::objects_shrunk},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {

@@ -58,6 +58,9 @@ inline constexpr page_flags active{1u << 10};
 inline constexpr page_flags unevictable{1u << 11};
 // Of frames in use since before the allocator.
 inline constexpr page_flags tail{1u << 12};  ///< counts no references, and is not free either
+// How far it is on its way out.
+inline constexpr page_flags swap_cached{1u << 13};  ///< has a slot of swap
+inline constexpr page_flags reclaim{1u << 14};      ///< to be reclaimed as soon as it is written
 }  // namespace page_flag
 
 /// `lru|dirty`, `none`.
