@@ -155,8 +155,7 @@ template <class Archive>
 void describe(Archive& a, tuning& t) {
   a(t.min_free_kbytes, t.transparent_hugepages, t.watermark_scale_factor, t.watermark_boost_factor,
     t.percpu_pagelist_high_fraction, t.pcp_batch_scale_max, t.extfrag_threshold,
-    t.compaction_proactiveness,
-    t.swappiness, t.slow_path);
+    t.compaction_proactiveness, t.swappiness, t.slow_path);
 }
 
 // The name is kept if it is one that memsim knows.

@@ -11,8 +11,8 @@
 namespace memsim {
 namespace {
 
-// Traces are replayed on these machines, and a trace has what came of the slow path in it: the pages
-// that were freed, and the requests that were made again.
+// Traces are replayed on these machines, and a trace has what came of the slow path in it: the
+// pages that were freed, and the requests that were made again.
 
 std::unexpected<error> too_large() {
   return fail(errc::unsupported, "this host has not the memory to simulate the machine");

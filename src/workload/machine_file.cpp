@@ -44,11 +44,16 @@ memory_map read_memory(table_reader& top) {
 }
 
 tuning read_tuning(table_reader& table) {
-  static constexpr std::array<std::string_view, 10> keys{
-      "min_free_kbytes",        "transparent_hugepages",         "watermark_scale_factor",
-      "watermark_boost_factor", "percpu_pagelist_high_fraction", "pcp_batch_scale_max",
-      "extfrag_threshold",      "compaction_proactiveness",      "swappiness",
-      "slow_path"};
+  static constexpr std::array<std::string_view, 10> keys{"min_free_kbytes",
+                                                         "transparent_hugepages",
+                                                         "watermark_scale_factor",
+                                                         "watermark_boost_factor",
+                                                         "percpu_pagelist_high_fraction",
+                                                         "pcp_batch_scale_max",
+                                                         "extfrag_threshold",
+                                                         "compaction_proactiveness",
+                                                         "swappiness",
+                                                         "slow_path"};
   constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
   table.allow_only(keys);
   tuning t;

@@ -89,8 +89,8 @@ TEST_CASE("a key that does not exist is refused with those that do", "[workload]
   CHECK(complaint("memory = \"1 GiB\"\ncores = 2") ==
         "m.toml:2: unknown key \"cores\"; there are memory, region, cpus, cpu, profile, "
         "movable_zone, cma, tuning, nested, seed, price, largest_mapping, flush_ceiling, merging");
-  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\nswappiness = 60"),
-             ContainsSubstring("m.toml:3: unknown key \"tuning.swappiness\""));
+  CHECK_THAT(complaint("memory = \"1 GiB\"\n[tuning]\ndirty_ratio = 60"),
+             ContainsSubstring("m.toml:3: unknown key \"tuning.dirty_ratio\""));
   CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 4096\nname = \"x\""),
              ContainsSubstring("unknown key \"region.name\"; there are start, size, kind"));
 }
