@@ -16,7 +16,10 @@ using namespace memsim;
 namespace {
 
 machine fresh(const kernel_profile& profile = linux_6_12, bytes size = 1_GiB) {
-  return machine{{.memory = memory_map::x86_64(size), .cpus = 4, .profile = profile}};
+  return machine{{.memory = memory_map::x86_64(size),
+                  .cpus = 4,
+                  .profile = profile,
+                  .settings = {.slow_path = rule::off}}};
 }
 
 ageing_counts age_or_fail(machine& m, const ageing_plan& plan) {
