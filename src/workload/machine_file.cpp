@@ -2,6 +2,8 @@
 // The parser of machine files.
 #include "workload/machine_file.hpp"
 
+#include <bit>
+
 #include <memsim/arch/merge_policy.hpp>
 #include <memsim/workload/machine.hpp>
 
@@ -41,6 +43,39 @@ memory_map read_memory(table_reader& top) {
     regions.push_back(r);
   });
   return memory_map{std::move(regions)};
+}
+
+// An area has a place, or is given one.
+cma_area read_cma_area(table_reader& table, const machine_config& config) {
+  static constexpr std::array<std::string_view, 5> keys{"base", "size", "alignment", "limit",
+                                                        "order_per_bit"};
+  table.allow_only(keys);
+  const frame_count count = table.frames("size", 1);
+  const order per_bit{
+      static_cast<unsigned>(table.number("order_per_bit", 0, 0, max_page_order.value()))};
+  if (table.has("base")) {
+    for (const std::string_view key : {"alignment", "limit"}) {
+      if (table.has(key)) table.complain_about(key, "{}: the area has a base already", key);
+    }
+    return {pfn{table.frames("base", 0)}, count, per_bit};
+  }
+  cma_request wanted{.size = bytes{count * page_bytes}, .per_bit = per_bit};
+  if (table.has("alignment")) {
+    const auto frames = table.frames("alignment", 1);
+    if (!std::has_single_bit(frames)) {
+      table.complain_about("alignment", "cma.alignment: {} frames are no power of two", frames);
+    }
+    wanted.alignment = order{static_cast<unsigned>(std::bit_width(frames)) - 1};
+  }
+  if (table.has("limit")) wanted.limit = pfn{table.frames("limit", 1)};
+  try {
+    const auto placed = place_cma_area(config.memory, wanted, config.cma_areas);
+    if (placed) return *placed;
+    table.complain_about("size", "{}", placed.error());
+  } catch (const usage_error& e) {
+    table.complain_about("size", "{}", e.what());
+  }
+  return {pfn{0}, count, per_bit};
 }
 
 tuning read_tuning(table_reader& table) {
@@ -136,11 +171,8 @@ machine_config detail::read_machine_config(table_reader& top, std::string_view f
     top.complain_about("profile", "profile: {}", profile.error());
   }
   if (top.has("movable_zone")) config.movable_zone = top.frames("movable_zone", 0);
-  top.tables("cma", [&](table_reader& area) {
-    static constexpr std::array<std::string_view, 2> area_keys{"base", "size"};
-    area.allow_only(area_keys);
-    config.cma_areas.push_back({pfn{area.frames("base", 0)}, area.frames("size", 1)});
-  });
+  top.tables("cma",
+             [&](table_reader& area) { config.cma_areas.push_back(read_cma_area(area, config)); });
   top.table("tuning", [&](table_reader& table) { config.settings = read_tuning(table); });
   top.table("nested", [&](table_reader& table) { config.nested = read_nested(table); });
   top.table("price", [&](table_reader& table) {

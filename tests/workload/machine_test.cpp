@@ -85,6 +85,19 @@ TEST_CASE("comments of a machine file may be in any language, keys may not", "[w
   CHECK_THAT(refused.error().message(), ContainsSubstring("m.toml:1:"));
 }
 
+TEST_CASE("a CMA area without a base is given a place", "[workload]") {
+  const auto config = parse_machine_config(
+      "memory = \"8 GiB\"\n[[cma]]\nsize = \"256 MiB\"\norder_per_bit = 2\n"
+      "[[cma]]\nsize = \"64 MiB\"\nalignment = \"4 MiB\"\nlimit = \"1 GiB\"\n"
+      "[tuning]\nslow_path = false\nswappiness = 100\n",
+      "m.toml");
+  REQUIRE(config);
+  CHECK(config->cma_areas ==
+        std::vector<cma_area>{{pfn{1 << 20}, 65536, order{2}}, {pfn{262144 - 16384}, 16384}});
+  CHECK(config->settings.slow_path == rule::off);
+  CHECK(config->settings.swappiness == 100);
+}
+
 TEST_CASE("a key that does not exist is refused with those that do", "[workload]") {
   CHECK(complaint("memory = \"1 GiB\"\ncores = 2") ==
         "m.toml:2: unknown key \"cores\"; there are memory, region, cpus, cpu, profile, "
@@ -131,6 +144,13 @@ TEST_CASE("a machine has its memory described one way", "[workload]") {
   CHECK_THAT(complaint("region = 3"),
              ContainsSubstring("region = 3: tables [[region]] are wanted"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ncma = [1]"), ContainsSubstring("tables [[cma]]"));
+  const std::string area = "memory = \"1 GiB\"\n[[cma]]\nsize = \"64 MiB\"\n";
+  CHECK_THAT(complaint(area + "base = 0\nlimit = \"1 GiB\""),
+             ContainsSubstring("m.toml:5: limit: the area has a base already"));
+  CHECK_THAT(complaint(area + "alignment = \"12 MiB\""),
+             ContainsSubstring("m.toml:4: cma.alignment: 3072 frames are no power of two"));
+  CHECK_THAT(complaint(area + "limit = \"32 MiB\""),
+             ContainsSubstring("m.toml:3: no 16384 frames of RAM aligned to 512 below frame 8192"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ntuning = 1"), ContainsSubstring("a table [tuning]"));
   CHECK_THAT(complaint("[[region]]\nstart = 0"), ContainsSubstring("no \"region.size\""));
   CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 8192\n[[region]]\nstart = 4096\nsize = 4096"),

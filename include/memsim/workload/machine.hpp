@@ -41,8 +41,9 @@ using machine_source = std::variant<page_allocator_config, machine_description>;
 /// Reads the text of a machine file.
 ///
 /// Keys: `memory` (a size) or `[[region]]` tables (`start`, `size`, `kind` = ram, reserved or
-/// undescribed); `cpus`, `cpu` (a preset), `profile`, `movable_zone`, `[[cma]]` tables (`base`,
-/// `size`), `largest_mapping` (4K, 2M or 1G), `merging` (never, on_request or when_uniform),
+/// undescribed); `cpus`, `cpu` (a preset), `profile`, `movable_zone`, `[[cma]]` tables (`size`,
+/// `order_per_bit`, and either `base` or, for it to be given a place, `alignment` and `limit`),
+/// `largest_mapping` (4K, 2M or 1G), `merging` (never, on_request or when_uniform),
 /// `seed`, `[nested]` (`host_page`, `host_table_levels`: the machine is a guest), and `[tuning]`
 /// with the members of `tuning`. Sizes and addresses are numbers of bytes or strings such as
 /// `"16 GiB"`.
