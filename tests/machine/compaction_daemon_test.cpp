@@ -14,14 +14,17 @@ namespace {
 machine fragmented_machine(page_kind kind) {
   machine m{{.memory = memory_map::x86_64(256_MiB), .cpus = 2}};
   std::vector<pfn> pages;
-  while (const auto page = m.memory().alloc(m.cpu(1), order{0}, gfp_highuser_movable - gfp_reclaim)) {
+  while (const auto page =
+             m.memory().alloc(m.cpu(1), order{0}, gfp_highuser_movable - gfp_reclaim)) {
     m.memory().assign(m.cpu(1), *page, {.kind = kind});
     pages.push_back(*page);
   }
   m.memory().flush_lru_batches();
   for (std::size_t i = 0; i < pages.size(); ++i) {
-    if (i % 10 == 0) m.memory().free(m.cpu(1), pages[i], order{0});
-    else if (kind == page_kind::shmem) m.memory().pin(pages[i]);
+    if (i % 10 == 0)
+      m.memory().free(m.cpu(1), pages[i], order{0});
+    else if (kind == page_kind::shmem)
+      m.memory().pin(pages[i]);
   }
   m.memory().drain_all(m.cpu(1));
   static_cast<void>(m.take_charge(1));

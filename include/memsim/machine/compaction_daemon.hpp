@@ -23,8 +23,8 @@ struct compaction_daemon_config {
   unsigned cpu = 0;  ///< which does the work, and pays for it
 };
 
-/// Looks at the fragmentation score every period and, if it is above the high limit, compacts until it
-/// is at most the low one (page_allocator::compact_proactively). How hard it tries is
+/// Looks at the fragmentation score every period and, if it is above the high limit, compacts until
+/// it is at most the low one (page_allocator::compact_proactively). How hard it tries is
 /// tuning::compaction_proactiveness. Does not keep the simulator's run() going.
 ///
 /// Source: Linux, as described: every 500 ms. How long it rests after a failure is a modelling
