@@ -10,7 +10,8 @@ namespace memsim::detail {
 
 /// Pages that are moved together.
 inline constexpr std::size_t migration_batch = 32;
-/// Orders below this one are not worth a search of the free lists.
+/// No block of any order is wanted in particular: everything is to be compacted, or a range
+/// emptied.
 inline constexpr int no_order = -1;
 
 /// How a scan goes about it.

@@ -130,9 +130,10 @@ void add_verify(CLI::App& app, int& outcome) {
       "Replays recordings of a real kernel and compares every decision with memsim's.\n"
       "Prints a line for each file: decisions compared, decisions identical, and the first\n"
       "difference with both sides. A decision is the block that a request got, a fallback to\n"
-      "another migratetype, a line of a snapshot of the allocator's whole state, or what the\n"
-      "direct map's counters say after a step. What a recording does not tell closely enough to\n"
-      "be simulated is adopted from it; such steps are counted apart, and nothing is compared.\n"
+      "another migratetype, a page that was moved, a step of one of compaction's scanners, a\n"
+      "line of a snapshot of the allocator's whole state, or what the direct map's counters\n"
+      "say after a step. What a recording does not tell closely enough to be simulated is\n"
+      "adopted from it; such steps are counted apart, and nothing is compared.\n"
       "Exit status: 0 all identical, 1 a difference, 2 a file that cannot be read.");
   struct options {
     std::vector<std::string> files;

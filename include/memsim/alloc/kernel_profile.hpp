@@ -6,7 +6,8 @@
 ///
 /// Where two kernels differ the allocator asks the profile. The two named profiles are the kernels
 /// whose recordings are verified; a profile of one's own answers "what if only this had changed?".
-/// Rule numbers are those of docs/linux-rules/page-alloc.md.
+/// Rule numbers are those of docs/linux-rules/page-alloc.md, or with "contig" and "compaction"
+/// before them of the pages beside it.
 
 #include <expected>
 #include <string>

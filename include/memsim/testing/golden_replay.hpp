@@ -30,8 +30,9 @@ struct golden_result {
   std::string kernel;  ///< the recorded kernel's release
   kernel_profile profile;
   /// Decisions: the block of each request, each fallback record, each line of each snapshot after
-  /// the first (from which the replay starts); the direct map's counters after each step, and each
-  /// run of the map at the end.
+  /// the first (from which the replay starts); each page moved, each scanner's step and each result
+  /// of contiguous ranges and compaction; each claim on a CMA area; the direct map's counters after
+  /// each step, and each run of the map at the end.
   std::uint64_t compared = 0;
   std::uint64_t identical = 0;
   /// Steps that the recording does not describe closely enough to simulate them, so that their
