@@ -29,7 +29,7 @@ std::string with_header(std::string_view content) {
   boost::crc_32_type crc;
   crc.process_bytes(content.data(), content.size());
   std::string file = "memsim machine\n";
-  put(file, std::uint32_t{3});
+  put(file, std::uint32_t{4});
   put(file, std::uint64_t{content.size()});
   put(file, crc.checksum());
   return file.append(content);

@@ -107,6 +107,13 @@ class machine {
   /// or one for each (kernel_profile::cma_mutex_per_area).
   /// \throws usage_error if there is no such area
   [[nodiscard]] resource& cma_mutex(std::size_t area);
+  /// A claim on a CMA area in simulated time: waits for the mutex and for the CPU, and keeps both
+  /// for as long as the work takes. The machine stays where it is meanwhile.
+  /// \return as page_allocator::cma_alloc()
+  /// \throws usage_error if there is no such CPU or area, or `count` is 0
+  [[nodiscard]] task<std::expected<pfn, error>> cma_alloc(unsigned number, std::size_t area,
+                                                          frame_count count,
+                                                          order align = order{0});
   /// `co_await m.charge(2);` waits for as long as it takes what CPU 2 did since it was last
   /// charged.
   /// \throws usage_error if there is no such CPU, or no task has its cpu_time()

@@ -118,6 +118,7 @@ class allocator_core {
   allocator_counts counts_;
   lru_state lru_;
   std::vector<page_owner*> owners_;              // by ID less one; nullptr: not attached
+  std::vector<owner_id> unused_owners_{};        // removed, to be given out again
   std::map<frame_index, std::uint32_t> pins_{};  // how often a page is pinned
   reclaim_state reclaim_;
   reclaim_counts reclaim_counts_;
@@ -180,7 +181,11 @@ class allocator_core {
   void assign(cpu_id cpu, frame_index frame, const page_use& use);
   void forget_use(frame_index frame);
   [[nodiscard]] page_owner* owner_of(page_info page) const;
+  [[nodiscard]] bool is_given_up(frame_index frame) const;
+  [[nodiscard]] std::size_t pages_in(const std::vector<frame_index>& blocks) const;
+  [[nodiscard]] bool is_claimed_page(pfn frame) const;
   void pin(frame_index frame);
+  void unpin(frame_index frame);
   std::expected<frame_index, errc> move_elsewhere(context& ctx, frame_index frame);
 
   // The slow path and what it ends with: slow_path.cpp, oom.cpp.
@@ -190,6 +195,7 @@ class allocator_core {
   // Reclaim: reclaim.cpp, lru_ageing.cpp, page_io.cpp, shrinking.cpp, direct_reclaim.cpp,
   // kswapd.cpp.
   frame_count reclaim_directly(context& ctx, const request& wanted);
+  frame_count reclaim_proactively(context& ctx, frame_count pages);
   [[nodiscard]] frame_count reclaimable_pages(const zone& z) const;
   frame_count shrink_caches(context& ctx, unsigned priority);
   [[nodiscard]] frame_count pages_freed() const;

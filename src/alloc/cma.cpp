@@ -83,7 +83,7 @@ std::expected<pfn, error> page_allocator::cma_alloc(context& ctx, std::size_t ar
     return std::unexpected{error{why}};
   };
   auto why = errc::no_memory;
-  for (std::size_t start = 0; bits <= bitmap.size();) {
+  for (std::size_t start = 0; count <= where.count;) {
     const auto first = bitmap.find(start, bits, align.value());
     if (!first) break;
     bitmap.set(*first, bits, true);
@@ -114,6 +114,13 @@ void page_allocator::cma_release(context& ctx, std::size_t area, pfn first, fram
   const auto bit = within ? static_cast<std::size_t>((first - where.base) >> per_bit) : 0;
   if (!within || !bitmap.all_set(bit, bits_for(where, count))) {
     throw_usage("frames [{}, {}) are not a claim on {}", first, first + count, where);
+  }
+  // A bit stands for all of its frames: who releases some of them releases all.
+  const auto next = first + count;
+  if ((next - where.base) % where.per_bit.frames() != 0 && next < where.end() &&
+      core_->is_claimed_page(next)) {
+    throw_usage("frames [{}, {}) are not the end of a claim on {}: frame {} belongs to it", first,
+                next, where, next);
   }
   free_contig_range(ctx, first, count);
   bitmap.set(bit, bits_for(where, count), false);

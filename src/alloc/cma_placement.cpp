@@ -39,6 +39,10 @@ std::expected<cma_area, error> place_cma_area(const memory_map& memory, const cm
     throw_usage("a CMA area with 2^{} frames a bit: allowed are 2^0 to 2^{}", request.per_bit,
                 max_page_order);
   }
+  if (count % request.per_bit.frames() != 0) {
+    throw_usage("a CMA area of {} frames with {} a bit: the size must be a multiple of that", count,
+                request.per_bit.frames());
+  }
   const pfn end = request.limit == pfn{0} ? memory.end() : std::min(request.limit, memory.end());
   const frame_count align = request.alignment.frames();
   // The free parts of RAM: within a region, a zone, and between areas.

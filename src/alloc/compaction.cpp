@@ -47,7 +47,6 @@ class scanned_targets final : public target_source {
                   const std::uint64_t& migrate, std::uint64_t& free)
       : core_{core}, scanner_{scanner}, pages_{pages}, migrate_{migrate}, free_{free} {}
 
-  // B7: under the later rule, who has got a target needs no more.
   void begin_batch(std::uint64_t pages) { wanted_ = pages; }
 
   frame_index take(unsigned order) override {
@@ -67,9 +66,7 @@ class scanned_targets final : public target_source {
   }
 
  private:
-  [[nodiscard]] bool counts_down() const {
-    return core_.profile_.compaction == compaction_rule::finish_pageblock;
-  }
+  [[nodiscard]] bool counts_down() const { return core_.profile_.batch_wants_the_rest == rule::on; }
 
   allocator_core& core_;
   free_scanner& scanner_;
@@ -84,14 +81,14 @@ class scanned_targets final : public target_source {
 // A2.
 compact_result allocator_core::compaction_suitability(const zone& z, int order, zone_type highest,
                                                       bool may_use_cma) {
-  const bool later = profile_.compaction == compaction_rule::finish_pageblock;
+  const bool reports_all = profile_.reports_plain_suitability == rule::on;
   const auto report = [&](compact_result result) {
     const auto wanted =
         order < 0 ? std::nullopt : std::optional{memsim::order{static_cast<unsigned>(order)}};
     for (auto* observer : observers_) observer->on_suitability({z.extent.type, wanted, result});
   };
   if (order < 0) {
-    if (!later) report(compact_result::proceed);
+    if (reports_all) report(compact_result::proceed);
     return compact_result::proceed;
   }
   const auto o = static_cast<unsigned>(order);
@@ -99,7 +96,7 @@ compact_result allocator_core::compaction_suitability(const zone& z, int order, 
   const std::int64_t needed = (std::int64_t{1} << o) - 1;
   if (margin_above(profile_, z, highest, how, z.marks.min + z.boost) > needed &&
       (o == 0 || has_block(z, o, how))) {
-    if (!later) report(compact_result::success);
+    if (reports_all) report(compact_result::success);
     return compact_result::success;
   }
   const std::uint64_t gap = std::uint64_t{2} << o;
@@ -191,7 +188,7 @@ void compaction_run::set_positions(zone& z, scanners& s) {
 // A3.4, B2.
 compact_result compaction_run::loop(zone& z, scanners& s) {
   const auto& scan = how_.scan;
-  const bool later = core_.profile_.compaction == compaction_rule::finish_pageblock;
+  const auto& profile = core_.profile_;
   auto& memory = z.compaction;
   free_scanner free{core_,
                     ctx_,
@@ -221,7 +218,9 @@ compact_result compaction_run::loop(zone& z, scanners& s) {
       if (in_step) memory.migrate_sync = memory.migrate_async;
     } else {
       in_step = false;
-      last = later ? std::max(zone_start(z), block_start(s.migrate - 1)) : before;
+      last = profile.moved_from == batch_origin::pageblock
+                 ? std::max(zone_start(z), block_start(s.migrate - 1))
+                 : before;
       std::uint64_t wanted = 0;
       for (const auto page : s.pages) wanted += std::uint64_t{1} << core_.order_of(page);
       targets.begin_batch(wanted);
@@ -232,7 +231,7 @@ compact_result compaction_run::loop(zone& z, scanners& s) {
           s.pages.pop_back();
         }
         if (outcome.out_of_targets && !s.have_met()) return compact_result::contended;
-        if (later) {
+        if (profile.failed_batch == failed_batch_rule::finish_pageblock) {
           const bool half_done = s.migrate % block_size != 0 && !scan.ignores_hints &&
                                  !s.thorough && scan.mode != migration_mode::sync;
           if (half_done) {
@@ -246,15 +245,20 @@ compact_result compaction_run::loop(zone& z, scanners& s) {
           last = 0;
         }
       }
-      if (later && core_.captured_ != no_frame) return compact_result::success;
+      if (has_captured(capture_check::after_batch)) return compact_result::success;
     }
     if (scan.order > 0 && last > 0 && last < (s.migrate >> scan.order << scan.order)) {
       core_.flush_lru_batch(ctx_.cpu);
       core_.drain_zone(ctx_, z, ctx_.cpu);
       last = 0;
     }
-    if (!later && core_.captured_ != no_frame) return compact_result::success;
+    if (has_captured(capture_check::every_round)) return compact_result::success;
   }
+}
+
+// Asked at both times, of which one counts.
+bool compaction_run::has_captured(capture_check when) const {
+  return core_.profile_.captures_seen == when && core_.captured_ != no_frame;
 }
 
 // A4.
@@ -290,8 +294,9 @@ bool compaction_run::has_suitable_block(const zone& z) const {
 // A5.1: a pageblock near the start with a free block of nearly the wanted order.
 std::uint64_t compaction_run::choose_block(zone& z, scanners& s) {
   const auto& scan = how_.scan;
-  const bool later = core_.profile_.compaction == compaction_rule::finish_pageblock;
-  if (scan.ignores_hints || (later && s.thorough)) return s.migrate;
+  const auto& profile = core_.profile_;
+  if (scan.ignores_hints) return s.migrate;
+  if (s.thorough && profile.whole_scan_searches == rule::off) return s.migrate;
   if (s.migrate != zone_start(z) && s.migrate % block_size != 0) return s.migrate;
   if (scan.order <= costly) return s.migrate;
   if (scan.direct && scan.type != migratetype::movable) return s.migrate;
@@ -318,7 +323,7 @@ std::uint64_t compaction_run::choose_block(zone& z, scanners& s) {
         s.lowest_noted = s.lowest_noted == 0 ? frame : std::min(s.lowest_noted, frame);
       }
       search_.failures = 0;
-      if (!later) core_.frames_.set_skip_hint(block);
+      if (profile.search_sets_skip_hint == rule::on) core_.frames_.set_skip_hint(block);
       return std::max(block_start(frame), zone_start(z));
     }
   }
@@ -333,15 +338,14 @@ std::uint64_t compaction_run::choose_block(zone& z, scanners& s) {
 // A5.2.
 bool compaction_run::take_source(zone& z, scanners& s) {
   const auto& scan = how_.scan;
-  const bool later = core_.profile_.compaction == compaction_rule::finish_pageblock;
   std::uint64_t position = choose_block(z, s);
   bool chosen = position != s.migrate && search_.failures == 0;
   for (std::uint64_t end = block_start(position) + block_size; end <= s.free;
        end += block_size, chosen = false, s.migrate = position = end - block_size) {
     const auto block = static_cast<frame_index>(block_number(position));
     if (!core_.is_pageblock_of(z, position)) continue;
-    const bool from_start = position % block_size == 0 || (later && position == zone_start(z));
-    if (from_start && !chosen && !scan.ignores_hints && core_.frames_.skip_hint(block)) continue;
+    const bool has_hint = s.source.looks_at_hint(position);
+    if (has_hint && !chosen && !scan.ignores_hints && core_.frames_.skip_hint(block)) continue;
     if (!is_suitable_source(static_cast<frame_index>(position))) {
       s.source.advance_cache(end);
       continue;

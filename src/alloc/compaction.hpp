@@ -34,6 +34,7 @@ class compaction_run {
   struct scanners;
   void set_positions(zone& z, scanners& s);
   compact_result loop(zone& z, scanners& s);
+  [[nodiscard]] bool has_captured(capture_check when) const;
   [[nodiscard]] compact_result finished(zone& z, const scanners& s) const;
   [[nodiscard]] bool has_suitable_block(const zone& z) const;
   std::uint64_t choose_block(zone& z, scanners& s);

@@ -183,11 +183,11 @@ void allocator_core::drop_clean_pages(context& ctx, std::vector<frame_index>& ba
   std::erase_if(batch, [&](frame_index frame) {
     const auto page = frames_.info(frame);
     if (page.flags.has_any(kept)) return false;
-    auto* const owner = owner_of(page);
-    if (owner == nullptr || !owner->drops(pfn{frame}, page.tag)) return false;
+    if (!is_given_up(frame)) return false;
+    const auto size = order_of(frame);
     frames_.set_info(frame, {});
-    free_page(ctx, frame);
-    ++counts_.clean_pages_dropped;
+    free_block(ctx, frame, size);
+    counts_.clean_pages_dropped += 1u << size;
     return true;
   });
 }
@@ -270,6 +270,10 @@ void page_allocator::free_contig_range(context& ctx, pfn first, frame_count coun
     if (!detail::is_allocated(core, first + i, order{0})) {
       throw_usage("frames [{}, {}) are not all pages in use: frame {} is {}", first, first + count,
                   first + i, detail::describe(core, first + i));
+    }
+    if (core.pins_.contains(static_cast<detail::frame_index>((first + i).value()))) {
+      throw_usage("frames [{}, {}) cannot be freed: frame {} is pinned", first, first + count,
+                  first + i);
     }
   }
   for (frame_count i = 0; i < count; ++i) free(ctx, first + i, order{0});

@@ -91,6 +91,7 @@ struct free_scanner::window {
 // A7.1.
 void free_scanner::search_lists(std::uint64_t migrate, std::uint64_t& position) {
   if (how_.order <= 0) return;
+  const auto& profile = core_.profile_;
   const bool at_start = position >= z_.compaction.init_free;
   const std::uint64_t distance = position - migrate;
   window w{.low = block_start(position - (distance >> 2)),
@@ -110,7 +111,7 @@ void free_scanner::search_lists(std::uint64_t migrate, std::uint64_t& position) 
       found = no_frame;
       order = search_.order + 1;
     }
-    if (core_.profile_.compaction == compaction_rule::finish_pageblock && has_enough()) break;
+    if (profile.target_search_ends_when_enough == rule::on && has_enough()) break;
     if (w.seen >= w.limit) w.limit = std::max(1u, w.limit / 2);
   }
   std::uint64_t around = found;
@@ -123,7 +124,7 @@ void free_scanner::search_lists(std::uint64_t migrate, std::uint64_t& position) 
         looks = true;
       } else if (how_.direct && core_.has_descriptor(w.min)) {
         looks = core_.is_pageblock_of(z_, w.min) &&
-                (core_.profile_.compaction == compaction_rule::rescan || is_suitable_target(w.min));
+                (profile.midway_pageblock_must_suit == rule::off || is_suitable_target(w.min));
         position = around = w.min;
       }
     }
@@ -196,14 +197,15 @@ void free_scanner::look_around(std::uint64_t frame) {
   if (!core_.is_pageblock_of(z_, first)) return;
   std::uint64_t taken = 0;
   const auto reached = scan_block(first, last, 1, taken);
-  const bool exhausted =
-      core_.profile_.compaction == compaction_rule::rescan ? !has_enough() : reached == last;
+  const bool exhausted = core_.profile_.surroundings == surroundings_hint::not_enough
+                             ? !has_enough()
+                             : reached == last;
   if (exhausted) core_.frames_.set_skip_hint(static_cast<frame_index>(frame / block_size));
 }
 
 // A7.2.
 void free_scanner::scan_blocks(std::uint64_t migrate, std::uint64_t& position) {
-  const bool lowers_further = core_.profile_.compaction == compaction_rule::finish_pageblock;
+  const bool passes = core_.profile_.cached_free_passes_pageblock == rule::on;
   std::uint64_t start = position;
   std::uint64_t block = block_start(position);
   std::uint64_t end = std::min(block + block_size, z_.extent.end().value());
@@ -218,7 +220,7 @@ void free_scanner::scan_blocks(std::uint64_t migrate, std::uint64_t& position) {
     if (start == end) {
       core_.frames_.set_skip_hint(number);
       auto& cached = z_.compaction.free;
-      cached = std::min(cached, lowers_further ? block - block_size : block);
+      cached = std::min(cached, passes ? block - block_size : block);
     }
     if (has_enough()) {
       if (start >= end) start = block - block_size;
@@ -230,16 +232,16 @@ void free_scanner::scan_blocks(std::uint64_t migrate, std::uint64_t& position) {
   position = start;
 }
 
-// A7.3.
+// A7.3. 6.12 looks at the pages of a compound page that goes on in the next pageblock one by one
+// (B7): none of them is free, so it comes to the same.
 // \return where it stopped
 std::uint64_t free_scanner::scan_block(std::uint64_t first, std::uint64_t last,
                                        std::uint64_t stride, std::uint64_t& taken) {
-  const bool within = core_.profile_.compaction == compaction_rule::finish_pageblock;
   std::uint64_t frame = first;
   for (; frame < last; frame += stride) {
     const auto mark = core_.frames_.mark_at(pfn{frame});
     const std::uint64_t size = std::uint64_t{1} << mark.order();
-    if (mark.is_compound() && (!within || frame + size <= last)) {
+    if (mark.is_compound()) {
       frame += size - 1;
       continue;
     }
@@ -262,7 +264,7 @@ std::uint64_t free_scanner::scan_block(std::uint64_t first, std::uint64_t last,
 bool free_scanner::is_suitable_target(std::uint64_t block) const {
   const auto mark = core_.frames_.mark_at(pfn{std::max(block, z_.extent.start.value())});
   unsigned largest = pageblock_order.value();
-  if (core_.profile_.compaction == compaction_rule::finish_pageblock && how_.order >= 0) {
+  if (core_.profile_.spares_wanted_order == rule::on && how_.order >= 0) {
     largest = static_cast<unsigned>(how_.order);
   }
   if (mark.use() == frame_use::free && mark.order() >= largest) return false;
@@ -296,7 +298,7 @@ void free_scanner::retype(frame_index block, unsigned order) {
   for (frame_index b = first; b < block + (1u << order);
        b += static_cast<frame_index>(block_size)) {
     if (!is_mergeable(core_.block_type(b))) continue;
-    if (core_.profile_.compaction_targets == target_rule::blocks) {
+    if (core_.profile_.retyping_moves_blocks == rule::on) {
       if (!core_.pageblock_range(z_, b).whole) continue;
       core_.for_each_free_block(b, [&](frame_index frame, unsigned o) {
         core_.move_alone(a, frame, o, migratetype::movable);

@@ -34,9 +34,9 @@ class balancing {
     for (const auto boost : boosts_) boost_left_ += boost;
     const bool was_boosted = boost_left_ > 0;
     set_active(true);
-    reclaim();
+    const bool balanced = reclaim();
     set_active(false);
-    if (run_.reclaimed() == 0 && !is_balanced()) ++core_.reclaim_.kswapd_failures;
+    if (run_.reclaimed() == 0 && !balanced) ++core_.reclaim_.kswapd_failures;
     if (run_.reclaimed() > 0) core_.reclaim_.kswapd_failures = 0;
     if (was_boosted) end_boosts();
     return {run_.scanned(), run_.reclaimed(), wish_.order, is_balanced()};
@@ -60,7 +60,8 @@ class balancing {
     }
   }
 
-  void reclaim() {
+  // \return whether it ended because nothing was left to do
+  bool reclaim() {
     for (unsigned priority = first_priority; priority >= 1;) {
       const bool balanced = is_balanced();
       if (!balanced && boost_left_ > 0) {
@@ -69,7 +70,7 @@ class balancing {
         priority = first_priority;
         continue;
       }
-      if (balanced && boost_left_ == 0) return;
+      if (balanced && boost_left_ == 0) return true;
       // For a boost alone nothing is written, and little is tried.
       run_.set_may_swap(boost_left_ == 0);
       run_.set_may_write(boost_left_ == 0 || priority < troubled_priority);
@@ -77,10 +78,11 @@ class balancing {
       const bool met_enough = pass(priority);
       const auto got = run_.reclaimed() - seen_;
       seen_ = run_.reclaimed();
-      if (boost_left_ > 0 && got == 0) return;
+      if (boost_left_ > 0 && got == 0) return false;
       boost_left_ -= std::min(boost_left_, got);
       if (got == 0 || (!met_enough && !at_its_limit)) --priority;
     }
+    return false;
   }
 
   // \return whether as many pages were looked at as are wanted

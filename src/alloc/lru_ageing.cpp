@@ -110,7 +110,7 @@ void allocator_core::activate(frame_index frame) {
   const auto now = (flags | page_flag::active) - page_flag::referenced;
   set_flags(frame, now);
   if (listed) link_lru(frame, now, list_end::head);
-  ++reclaim_counts_.pages_activated;
+  reclaim_counts_.pages_activated += 1u << order_of(frame);
 }
 
 // Modelling assumption: an activation takes effect at once, not with the next batch of them.

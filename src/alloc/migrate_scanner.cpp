@@ -25,7 +25,7 @@ struct migrate_scanner::progress {
 
 std::uint64_t migrate_scanner::scan_range(std::uint64_t first, std::uint64_t last,
                                           isolated_pages& taken) {
-  while (first < last && taken.size() < migration_batch) {
+  while (first < last && core_.pages_in(taken) < migration_batch) {
     const auto end = std::min(last, block_start(first) + block_size);
     const auto reached = scan_block(first, end, taken);
     if (reached < end) return reached;
@@ -36,8 +36,7 @@ std::uint64_t migrate_scanner::scan_range(std::uint64_t first, std::uint64_t las
 
 bool migrate_scanner::looks_at_hint(std::uint64_t frame) const {
   if (frame % block_size == 0) return true;
-  return core_.profile_.compaction == compaction_rule::finish_pageblock &&
-         frame == z_.extent.start.value();
+  return core_.profile_.zone_start_has_skip_hint == rule::on && frame == z_.extent.start.value();
 }
 
 std::uint64_t migrate_scanner::scan_block(std::uint64_t first, std::uint64_t last,
@@ -75,7 +74,7 @@ std::uint64_t migrate_scanner::scan_block(std::uint64_t first, std::uint64_t las
     }
     if (result == sight::taken) {
       p.frame += (1u << mark.order()) - 1;
-      if (taken.size() >= migration_batch && !thorough_) stopped = true;
+      if (core_.pages_in(taken) >= migration_batch && !thorough_) stopped = true;
       continue;
     }
     p.frame += skipped_pages(mark) - 1;
@@ -127,14 +126,14 @@ migrate_scanner::sight migrate_scanner::look_at(frame_index frame, frame_mark ma
 // A6.3, B4: the first page of an LRU list that is come upon.
 migrate_scanner::sight migrate_scanner::settle_hint(frame_index frame, progress& p) {
   const auto block = frame / static_cast<frame_index>(block_size);
-  const bool whole = core_.profile_.compaction == compaction_rule::finish_pageblock;
-  if (whole && !p.noted) return sight::taken;
+  const bool any_page = core_.profile_.lru_settles_hint == lru_hint::first_found;
+  if (any_page && !p.noted) return sight::taken;
   p.lru_seen = true;
-  if (how_.ignores_hints || (!whole && frame % block_size != 0)) return sight::taken;
+  if (how_.ignores_hints || (!any_page && frame % block_size != 0)) return sight::taken;
   const bool was_set = core_.frames_.skip_hint(block);
   if (!how_.contiguous) core_.frames_.set_skip_hint(block);
   if (!was_set) return sight::taken;
-  if (!whole) return sight::ends_scan;
+  if (!any_page) return sight::ends_scan;
   return thorough_ ? sight::taken : sight::ends_block;
 }
 
@@ -148,14 +147,10 @@ bool migrate_scanner::moves_large(frame_mark mark) const {
   return core_.profile_.moves_large_pages == rule::on && mark.order() < below;
 }
 
-// How far to go on from a page that cannot be taken.
+// How far to go on from a page that cannot be taken. 6.12 looks at the pages of a small compound
+// page one by one (B4): there is nothing to take among them, so it comes to the same.
 std::uint64_t migrate_scanner::skipped_pages(frame_mark mark) const {
-  if (!mark.is_compound() || how_.contiguous) return 1;
-  const auto order = static_cast<int>(mark.order());
-  const bool whole = core_.profile_.compaction == compaction_rule::rescan ||
-                     (how_.order != no_order && order >= how_.order) ||
-                     mark.order() >= pageblock_order.value();
-  return whole ? std::uint64_t{1} << mark.order() : 1;
+  return mark.is_compound() && !how_.contiguous ? std::uint64_t{1} << mark.order() : 1;
 }
 
 // A6.5.

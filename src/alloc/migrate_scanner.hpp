@@ -42,12 +42,14 @@ class migrate_scanner {
   /// Compaction will not look at pageblocks before this one again (A6.4).
   void advance_cache(std::uint64_t position);
 
+  /// Whether a scan that comes in by this page looks at the pageblock's skip hint (A6.1, B4).
+  [[nodiscard]] bool looks_at_hint(std::uint64_t frame) const;
+
  private:
   struct progress;
   /// What came of looking at a page.
   enum class sight : unsigned char { taken, unmovable, ends_scan, ends_block };
 
-  [[nodiscard]] bool looks_at_hint(std::uint64_t frame) const;
   [[nodiscard]] sight look_at(frame_index frame, frame_mark mark, progress& p,
                               isolated_pages& taken);
   [[nodiscard]] sight settle_hint(frame_index frame, progress& p);

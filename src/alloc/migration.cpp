@@ -63,13 +63,19 @@ migration_result allocator_core::move_page(context& ctx, frame_index from, frame
     put_back_from_move(ctx.cpu, to);
     ctx.done.pages_copied += 1u << order_of(to);
     ++ctx.done.page_moves;
-    ++counts_.pages_migrated;
+    counts_.pages_migrated += 1u << order_of(to);
     if (owner != nullptr) owner->moved(pfn{from}, pfn{to}, page.tag);
   } else {
     ++counts_.migrations_refused;
   }
   for (auto* observer : observers_) observer->on_migration({pfn{from}, pfn{to}, verdict});
   return verdict;
+}
+
+std::size_t allocator_core::pages_in(const std::vector<frame_index>& blocks) const {
+  std::size_t pages = 0;
+  for (const auto block : blocks) pages += std::size_t{1} << order_of(block);
+  return pages;
 }
 
 batch_outcome page_mover::move(isolated_pages& batch) {

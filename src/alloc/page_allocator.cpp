@@ -221,10 +221,9 @@ void page_allocator::split(pfn block, order from, order to) {
                 describe(core, block));
   }
   const auto first = static_cast<detail::frame_index>(block.value());
+  if (core.pins_.contains(first)) throw_usage("split of frame {}: it is pinned", block);
+  core.forget_use(first);
   const bool movable = core.frames_.mark_at(block).movable();
-  if (const auto flags = core.frames_.info(first).flags; flags.has_any(page_flag::lru)) {
-    core.lru_pages_of(first, flags) -= from.frames() - to.frames();
-  }
   core.frames_.end_allocation(first, from.value(), {});
   if (to < pageblock_order) {
     for (frame_count i = 0; i < from.frames(); i += pageblock_frames) {

@@ -85,6 +85,8 @@ void page_allocator::set_swap(frame_count slots) {
   swap.swap_slots = slots;
 }
 
+frame_count page_allocator::swap_size() const { return core_->reclaim_.swap_slots; }
+
 frame_count page_allocator::free_swap() const {
   return core_->reclaim_.swap_slots - core_->reclaim_.swap_used;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What pages in use are used for, and who owns them.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -36,6 +37,14 @@ page_owner* allocator_core::owner_of(page_info page) const {
   return page.owner == 0 ? nullptr : owners_[page.owner - 1];
 }
 
+// Whether the owner gives up a clean page; nobody does.
+bool allocator_core::is_given_up(frame_index frame) const {
+  const auto page = frames_.info(frame);
+  if (page.owner == 0) return true;
+  auto* const owner = owner_of(page);
+  return owner != nullptr && owner->drops(pfn{frame}, page.tag);
+}
+
 void allocator_core::assign(cpu_id cpu, frame_index frame, const page_use& use) {
   forget_use(frame);
   frames_.set_info(frame, {flags_of(use.kind), static_cast<std::uint16_t>(use.owner), use.tag});
@@ -49,10 +58,18 @@ void allocator_core::forget_use(frame_index frame) {
   take_off_lru(frame);
   const auto page = frames_.info(frame);
   if (page == page_info{}) return;
+  flag_movable(frame, false);
   if (page.flags.has_any(page_flag::swap_cached)) {
     reclaim_.swap_used -= 1u << frames_.mark_at(pfn{frame}).order();
   }
   frames_.set_info(frame, {});
+}
+
+// What somebody claimed, as far as can be told: a page in use for which nobody said a use.
+bool allocator_core::is_claimed_page(pfn frame) const {
+  const auto mark = frames_.mark_at(frame);
+  return mark.use() == frame_use::allocated && mark.order() == 0 && !mark.movable() &&
+         frames_.info(static_cast<frame_index>(frame.value())) == page_info{};
 }
 
 // Moves one page elsewhere, out of CMA areas and of ZONE_MOVABLE.
@@ -61,23 +78,22 @@ std::expected<frame_index, errc> allocator_core::move_elsewhere(context& ctx, fr
   if (!frames_.info(frame).flags.has_any(page_flag::lru | page_flag::driver)) {
     return std::unexpected{errc::busy};
   }
+  // Pinned meanwhile, so that reclaim cannot take the page itself to make room for the target.
+  const auto size = order_of(frame);
+  const bool was_pinned = pins_.contains(frame);
+  if (!was_pinned) pin(frame);
   // An unmovable request gets neither.
-  const auto page = frames_.info(frame);
-  const auto target = allocate_page(ctx, gfp_user);
+  const auto large = size > 0 ? gfp_flag::comp | gfp_flag::nowarn : gfp{};
+  const auto target = allocate_block(ctx, order{size}, gfp_user | large);
+  if (!was_pinned) unpin(frame);
   if (target == no_frame) return std::unexpected{errc::no_memory};
-  if (target == frame || frames_.info(frame).tag != page.tag ||
-      frames_.info(frame).owner != page.owner) {
-    // To make room for the target, the page itself was reclaimed.
-    free_page(ctx, target);
-    return std::unexpected{errc::busy};
-  }
   take_for_move(frame);
   if (move_page(ctx, frame, target) == migration_result::moved) {
-    free_page(ctx, frame);
+    free_block(ctx, frame, size);
     return target;
   }
   put_back_from_move(ctx.cpu, frame);
-  free_page(ctx, target);
+  free_block(ctx, target, size);
   return std::unexpected{errc::busy};
 }
 
@@ -86,10 +102,23 @@ void allocator_core::pin(frame_index frame) {
   set_flags(frame, frames_.info(frame).flags | page_flag::pinned);
 }
 
+void allocator_core::unpin(frame_index frame) {
+  const auto found = pins_.find(frame);
+  if (--found->second > 0) return;
+  pins_.erase(found);
+  set_flags(frame, frames_.info(frame).flags - page_flag::pinned);
+}
+
 }  // namespace detail
 
 owner_id page_allocator::add_owner(page_owner& owner) {
   auto& owners = core_->owners_;
+  if (auto& unused = core_->unused_owners_; !unused.empty()) {
+    const auto id = unused.back();
+    unused.pop_back();
+    owners[static_cast<std::size_t>(id) - 1] = &owner;
+    return id;
+  }
   if (owners.size() == std::numeric_limits<std::uint16_t>::max()) {
     throw_usage("{} owners are registered: there can be no more", owners.size());
   }
@@ -97,12 +126,44 @@ owner_id page_allocator::add_owner(page_owner& owner) {
   return owner_id{static_cast<std::uint16_t>(owners.size())};
 }
 
-void page_allocator::attach_owner(owner_id id, page_owner& owner) {
+namespace {
+
+page_owner*& registered(std::vector<page_owner*>& owners, owner_id id) {
   const auto number = static_cast<std::size_t>(id);
-  if (number == 0 || number > core_->owners_.size()) {
-    throw_usage("owner {}: {} are registered", number, core_->owners_.size());
+  if (number == 0 || number > owners.size()) {
+    throw_usage("owner {}: {} are registered", number, owners.size());
   }
-  core_->owners_[number - 1] = &owner;
+  return owners[number - 1];
+}
+
+}  // namespace
+
+void page_allocator::attach_owner(owner_id id, page_owner& owner) {
+  auto& place = registered(core_->owners_, id);
+  if (std::ranges::find(core_->unused_owners_, id) != core_->unused_owners_.end()) {
+    throw_usage("owner {} was removed", static_cast<unsigned>(id));
+  }
+  place = &owner;
+}
+
+void page_allocator::remove_owner(owner_id id) {
+  registered(core_->owners_, id) = nullptr;
+  auto& unused = core_->unused_owners_;
+  if (std::ranges::find(unused, id) == unused.end()) unused.push_back(id);
+  auto& frames = core_->frames_;
+  const auto disown = [&](detail::frame_index frame) {
+    auto page = frames.info(frame);
+    if (page.owner != static_cast<std::uint16_t>(id)) return;
+    page.owner = 0;
+    page.tag = 0;
+    frames.set_info(frame, page);
+  };
+  for (detail::frame_index block = 0; block < frames.pageblocks(); ++block) {
+    if (!frames.noted(block)) continue;
+    const auto first = block * pageblock_frames;
+    const auto end = std::min(first + pageblock_frames, frames.end().value());
+    for (auto frame = first; frame < end; ++frame) disown(static_cast<detail::frame_index>(frame));
+  }
 }
 
 void page_allocator::assign(context& ctx, pfn block, const page_use& use) {
@@ -110,6 +171,9 @@ void page_allocator::assign(context& ctx, pfn block, const page_use& use) {
   detail::check_cpu(core, ctx.cpu);
   if (block >= core.frames_.end() || core.frames_.mark_at(block).use() != frame_use::allocated) {
     throw_usage("frame {} cannot be assigned: it is {}", block, detail::describe(core, block));
+  }
+  if (core.pins_.contains(static_cast<detail::frame_index>(block.value()))) {
+    throw_usage("frame {} cannot be assigned anew: it is pinned", block);
   }
   if (static_cast<std::size_t>(use.owner) > core.owners_.size()) {
     throw_usage("owner {}: {} are registered", static_cast<unsigned>(use.owner),
@@ -159,13 +223,9 @@ std::expected<pfn, error> page_allocator::pin_longterm(context& ctx, pfn page) {
 }
 
 void page_allocator::unpin(pfn page) {
-  auto& core = *core_;
-  const auto found = core.pins_.find(static_cast<detail::frame_index>(page.value()));
-  if (found == core.pins_.end()) throw_usage("frame {} is not pinned", page);
-  if (--found->second > 0) return;
-  const auto frame = found->first;
-  core.pins_.erase(found);
-  core.set_flags(frame, core.frames_.info(frame).flags - page_flag::pinned);
+  const auto frame = static_cast<detail::frame_index>(page.value());
+  if (!core_->pins_.contains(frame)) throw_usage("frame {} is not pinned", page);
+  core_->unpin(frame);
 }
 
 }  // namespace memsim

@@ -22,6 +22,10 @@ constexpr bool is_active(lru_kind kind) {
   return kind == lru_kind::active_anonymous || kind == lru_kind::active_file;
 }
 
+constexpr bool is_nobodys_clean_file(page_info page) {
+  return page.owner == 0 && !page.flags.has_any(page_flag::swap_backed | page_flag::dirty);
+}
+
 }  // namespace
 
 // Modelling assumption: once enough is reclaimed the rest of the plan is dropped, where the kernel
@@ -107,7 +111,8 @@ void lru_reclaim::put_back(frame_index frame) {
 lru_reclaim::fate lru_reclaim::judge(frame_index frame) {
   const auto page = core_.frames_.info(frame);
   auto* const owner = core_.owner_of(page);
-  if (page.flags.has_any(page_flag::unevictable) || owner == nullptr) return fate::keep;
+  if (page.flags.has_any(page_flag::unevictable)) return fate::keep;
+  if (owner == nullptr && !is_nobodys_clean_file(page)) return fate::keep;
   if (page.flags.has_any(page_flag::writeback)) {
     core_.set_flags(frame, page.flags | page_flag::reclaim);
     return fate::activate;
@@ -115,7 +120,7 @@ lru_reclaim::fate lru_reclaim::judge(frame_index frame) {
   // Used once since it was last looked at, it has another round; used again, it is active.
   const bool noted = page.flags.has_any(page_flag::referenced);
   core_.set_flags(frame, page.flags - page_flag::referenced);
-  if (owner->was_referenced(pfn{frame}, page.tag)) {
+  if (owner != nullptr && owner->was_referenced(pfn{frame}, page.tag)) {
     core_.set_flags(frame, page.flags | page_flag::referenced);
     return noted ? fate::activate : fate::keep;
   }
@@ -123,7 +128,7 @@ lru_reclaim::fate lru_reclaim::judge(frame_index frame) {
     ++core_.reclaim_counts_.pages_kept_pinned;
     return fate::keep;
   }
-  return judge_unused(frame, *owner);
+  return owner == nullptr ? drop(frame) : judge_unused(frame, *owner);
 }
 
 // A page that nobody used through a mapping, and that is not pinned.
@@ -136,7 +141,7 @@ lru_reclaim::fate lru_reclaim::judge_unused(frame_index frame, page_owner& owner
     flags = flags | page_flag::swap_cached | page_flag::dirty;
     core_.set_flags(frame, flags);
   }
-  if (!flags.has_any(page_flag::dirty)) return drop(frame, owner);
+  if (!flags.has_any(page_flag::dirty)) return drop(frame);
   if (!to_swap) {
     // Files are written by those whose work that is; the page comes back when it is clean.
     core_.set_flags(frame, flags | page_flag::reclaim);
@@ -154,14 +159,14 @@ lru_reclaim::fate lru_reclaim::swap_out(frame_index frame, page_owner& owner) {
   core_.reclaim_counts_.swap_outs += pages_of(frame);
   ctx_.done.pages_swapped_out += pages_of(frame);
   core_.set_flags(frame, page.flags - page_flag::dirty);
-  if (outcome == write_outcome::written) return drop(frame, owner);
+  if (outcome == write_outcome::written) return drop(frame);
   core_.set_flags(frame,
                   (page.flags - page_flag::dirty) | page_flag::writeback | page_flag::reclaim);
   return fate::keep;
 }
 
-lru_reclaim::fate lru_reclaim::drop(frame_index frame, page_owner& owner) {
-  if (!owner.drops(pfn{frame}, core_.frames_.info(frame).tag)) return fate::keep;
+lru_reclaim::fate lru_reclaim::drop(frame_index frame) {
+  if (!core_.is_given_up(frame)) return fate::keep;
   const auto order = core_.frames_.mark_at(pfn{frame}).order();
   const auto pages = frame_count{1} << order;
   reclaimed_ += pages;

@@ -67,7 +67,7 @@ class lru_reclaim {
   fate judge(frame_index frame);
   fate judge_unused(frame_index frame, page_owner& owner);
   fate swap_out(frame_index frame, page_owner& owner);
-  fate drop(frame_index frame, page_owner& owner);
+  fate drop(frame_index frame);
   void write_back(const std::vector<frame_index>& pages);
   [[nodiscard]] bool may_age(lru_kind active) const;
   [[nodiscard]] frame_count pages_of(frame_index frame) const {

@@ -69,4 +69,12 @@ struct attempt {
           .highatomic = wanted.high && wanted.non_blocking && wanted.order > 0};
 }
 
+/// Those after that: with __GFP_MEMALLOC all of memory is theirs.
+[[nodiscard]] inline attempt last_attempt(const request& wanted) {
+  auto how = later_attempt(wanted);
+  how.no_marks =
+      wanted.flags.has_any(gfp_flag::memalloc) && !wanted.flags.has_any(gfp_flag::nomemalloc);
+  return how;
+}
+
 }  // namespace memsim::detail

@@ -29,7 +29,7 @@ class slow_request {
     wake_kswapd();
     if (look() || (compacts_first() && compact_first())) return found_;
     if (gives_up_) return no_frame;
-    if (has(gfp_flag::memalloc) && !has(gfp_flag::nomemalloc)) how_.no_marks = true;
+    how_ = last_attempt(wanted_);
     do {
       wake_kswapd();
       if (look() || reclaim() || compact(priority_)) return found_;
@@ -142,11 +142,14 @@ class slow_request {
     // Somebody may have been killed by another request just now.
     if (look_with({.mark = watermark::high})) return false;
     if (is_costly() || has(gfp_flag::retry_mayfail | gfp_flag::thisnode) ||
-        wanted_.highest < zone_type::normal || !has(gfp_flag::fs)) {
+        wanted_.highest < zone_type::normal) {
       ++core_.reclaim_counts_.oom_kills_withheld;
       return false;
     }
-    const bool killed = core_.kill_largest(ctx_);
+    // Without __GFP_FS too much may be in use just now to blame anybody.
+    const bool blames = has(gfp_flag::fs);
+    if (!blames) ++core_.reclaim_counts_.oom_kills_withheld;
+    const bool killed = blames && core_.kill_largest(ctx_);
     if (has(gfp_flag::nofail)) {
       auto how = how_;
       how.no_marks = true;
@@ -195,9 +198,8 @@ frame_index allocator_core::allocate_slowly(context& ctx, const request& wanted,
   }
   // Who may not wait looks twice; what the first look changed may help the second.
   auto frame = no_frame;
-  for (int tries = 2; frame == no_frame && tries > 0; --tries) {
-    frame = walk_zones(ctx, wanted, later_attempt(wanted), preferred);
-  }
+  frame = walk_zones(ctx, wanted, later_attempt(wanted), preferred);
+  if (frame == no_frame) frame = walk_zones(ctx, wanted, last_attempt(wanted), preferred);
   return frame;
 }
 

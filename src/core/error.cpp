@@ -14,6 +14,12 @@ std::string_view name_of(errc code) {
     case errc::unsupported: return "unsupported input";
     case errc::inconsistent: return "inconsistent input";
     case errc::io: return "input/output error";
+    case errc::bad_address: return "bad address";
+    case errc::invalid: return "invalid";
+    case errc::again: return "try again";
+    case errc::bus_error: return "bus error";
+    case errc::not_permitted: return "not permitted";
+    case errc::killed: return "killed";
   }
   std::unreachable();
 }

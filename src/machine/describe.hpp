@@ -50,7 +50,15 @@ struct last_value_of<migration_rule> : last_value<1> {};
 template <>
 struct last_value_of<isolation_rule> : last_value<1> {};
 template <>
-struct last_value_of<compaction_rule> : last_value<1> {};
+struct last_value_of<failed_batch_rule> : last_value<1> {};
+template <>
+struct last_value_of<batch_origin> : last_value<1> {};
+template <>
+struct last_value_of<capture_check> : last_value<1> {};
+template <>
+struct last_value_of<lru_hint> : last_value<1> {};
+template <>
+struct last_value_of<surroundings_hint> : last_value<1> {};
 template <>
 struct last_value_of<target_rule> : last_value<1> {};
 
@@ -165,8 +173,12 @@ void describe(Archive& a, kernel_profile& p) {
   a(name, p.fallback, p.highatomic, p.highatomic_reserve, p.unboosted_retry, p.pcp, p.counters,
     p.high_mark_first, p.pcp_notes_migratetype, p.merging_retypes_pageblock, p.frees_by_pageblock,
     p.movable_zone_shares_minimum, p.boosted_flag_needs_kswapd, p.migration, p.isolation,
-    p.compaction, p.compaction_targets, p.ranges_set_skip_hints, p.captures_movable,
-    p.moves_large_pages, p.cma_mutex_per_area, p.lru_batch);
+    p.ranges_set_skip_hints, p.reports_plain_suitability, p.failed_batch, p.moved_from,
+    p.captures_seen, p.whole_scan_searches, p.search_sets_skip_hint, p.zone_start_has_skip_hint,
+    p.lru_settles_hint, p.target_search_ends_when_enough, p.midway_pageblock_must_suit,
+    p.surroundings, p.spares_wanted_order, p.cached_free_passes_pageblock, p.batch_wants_the_rest,
+    p.retyping_moves_blocks, p.compaction_targets, p.captures_movable, p.moves_large_pages,
+    p.cma_mutex_per_area, p.lru_batch);
   const auto known = find_profile(name);
   p.name = known ? known->name : "custom";
 }

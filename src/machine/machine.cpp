@@ -188,6 +188,15 @@ resource& machine::cma_mutex(std::size_t area) {
   return parts_->cma_mutexes[std::min(area, parts_->cma_mutexes.size() - 1)];
 }
 
+task<std::expected<pfn, error>> machine::cma_alloc(unsigned number, std::size_t area,
+                                                   frame_count count, order align) {
+  const auto alone = co_await cma_mutex(area).acquire();
+  const auto turn = co_await cpu_time(number).acquire();
+  auto claimed = memory().cma_alloc(cpu(number), area, count, align);
+  co_await charge(number);
+  co_return claimed;
+}
+
 sim_duration machine::take_charge(unsigned number) {
   const auto all = done(number);
   return parts_->meters[number].charge(all);

@@ -18,10 +18,7 @@ struct aged_machine {
 };
 
 std::expected<aged_machine, error> make_and_age(const scenario& s) try {
-  // The recipe makes room itself: the kernel's own attempts would come on top of it.
-  auto config = s.machine;
-  config.settings.slow_path = rule::off;
-  machine m{config};
+  machine m{s.machine};
   const auto counts = age(m, s.ageing);
   if (!counts) return std::unexpected{counts.error()};
   return aged_machine{.aged = std::move(m), .counts = *counts};

@@ -16,17 +16,29 @@ anonymous_memory::anonymous_memory(page_allocator& memory, const anonymous_memor
 
 anonymous_memory::~anonymous_memory() = default;
 
+const anonymous_memory::entry* anonymous_memory::find_entry(std::uint64_t page) const {
+  const auto number = page / page_table_entries;
+  if (number >= tables_.size() || !tables_[number]) return nullptr;
+  return &tables_[number]->entries[page % page_table_entries];
+}
+
+anonymous_memory::entry& anonymous_memory::entry_of(std::uint64_t page) {
+  return tables_[page / page_table_entries]->entries[page % page_table_entries];
+}
+
 std::expected<pfn, error> anonymous_memory::touch(context& ctx, std::uint64_t page,
                                                   memory_access how) {
   if (page >= most_pages) throw_usage("page {}: there are {}", page, most_pages);
-  if (const auto at = entries_.find(page); at != entries_.end() && at->second.page) {
-    at->second.accessed = true;
-    const auto frame = *at->second.page;
+  if (memory_ == nullptr) throw_usage("page {} is touched after the memory was detached", page);
+  if (find(page)) {
+    auto& there = entry_of(page);
+    there.accessed = true;
     // The copy in swap is out of date then.
-    if (how == memory_access::write && memory_->page(frame).flags.has_any(page_flag::swap_cached)) {
-      memory_->mark_dirty(frame);
+    if (how == memory_access::write &&
+        memory_->page(there.page).flags.has_any(page_flag::swap_cached)) {
+      memory_->mark_dirty(there.page);
     }
-    return frame;
+    return there.page;
   }
   // May reclaim: what is found before is not to be relied on after.
   const auto frame = memory_->alloc(ctx, order{0}, gfp_highuser_movable);
@@ -40,8 +52,17 @@ std::expected<pfn, error> anonymous_memory::touch(context& ctx, std::uint64_t pa
     ++counts_.failed_faults;
     return std::unexpected{error{errc::no_memory}};
   }
-  const auto [at, is_new] = entries_.try_emplace(page);
-  if (is_new) {
+  const auto number = page / page_table_entries;
+  if (number >= tables_.size()) tables_.resize(number + 1);
+  auto& of = tables_[number];
+  if (!of) {
+    of = std::make_unique<table>();
+    ++used_tables_;
+  }
+  auto& faulted = of->entries[page % page_table_entries];
+  if (faulted.where == entry::state::untouched) {
+    ++of->used;
+    ++pages_;
     ++counts_.minor_faults;
     ++ctx.done.pages_zeroed;
   } else {
@@ -50,7 +71,7 @@ std::expected<pfn, error> anonymous_memory::touch(context& ctx, std::uint64_t pa
     ++counts_.major_faults;
     ++ctx.done.pages_swapped_in;
   }
-  at->second = {.page = *frame, .accessed = true};
+  faulted = {.page = *frame, .where = entry::state::resident, .accessed = true};
   ++resident_;
   memory_->assign(
       ctx, *frame,
@@ -59,50 +80,77 @@ std::expected<pfn, error> anonymous_memory::touch(context& ctx, std::uint64_t pa
 }
 
 std::optional<pfn> anonymous_memory::find(std::uint64_t page) const {
-  const auto at = entries_.find(page);
-  return at == entries_.end() ? std::nullopt : at->second.page;
+  const auto* const at = find_entry(page);
+  if (at == nullptr || at->where != entry::state::resident) return std::nullopt;
+  return at->page;
 }
 
-anonymous_memory::entries::iterator anonymous_memory::give_up(context& ctx, entries::iterator at) {
-  const auto frame = at->second.page;
-  if (!frame) {
+void anonymous_memory::give_up(context& ctx, table& of, entry& what) {
+  if (what.where == entry::state::untouched) return;
+  if (what.where == entry::state::swapped) {
     memory_->release_swap(1);
-    return entries_.erase(at);
+  } else {
+    if (memory_->page(what.page).flags.has_any(page_flag::pinned)) return;
+    if (what.write != 0) memory_->end_writeback(what.page);
+    --resident_;
+    memory_->free(ctx, what.page, order{0});  // and its slot of swap, if it has one
   }
-  if (memory_->page(*frame).flags.has_any(page_flag::pinned)) return ++at;
-  if (at->second.write != 0) memory_->end_writeback(*frame);
-  --resident_;
-  memory_->free(ctx, *frame, order{0});  // and its slot of swap, if it has one
-  return entries_.erase(at);
+  what = {};
+  --of.used;
+  --pages_;
 }
 
 void anonymous_memory::release(context& ctx, std::uint64_t page) {
-  if (const auto at = entries_.find(page); at != entries_.end()) give_up(ctx, at);
+  if (find_entry(page) == nullptr) return;
+  auto& of = tables_[page / page_table_entries];
+  give_up(ctx, *of, entry_of(page));
+  drop_unused(of);
 }
 
 void anonymous_memory::exit(context& ctx) {
-  for (auto at = entries_.begin(); at != entries_.end();) at = give_up(ctx, at);
+  for (auto& of : tables_) {
+    if (!of) continue;
+    for (auto& e : of->entries) give_up(ctx, *of, e);
+    drop_unused(of);
+  }
 }
 
-frame_count anonymous_memory::page_tables() const {
-  frame_count tables = 0;
-  for (auto at = entries_.begin(); at != entries_.end(); ++tables) {
-    at = entries_.lower_bound((at->first / page_table_entries + 1) * page_table_entries);
-  }
-  return tables;
+void anonymous_memory::drop_unused(std::unique_ptr<table>& of) {
+  if (of->used > 0) return;
+  of.reset();
+  --used_tables_;
 }
+
+void anonymous_memory::detach() {
+  if (memory_ == nullptr) return;
+  for (const auto& of : tables_) {
+    if (!of) continue;
+    for (const auto& e : of->entries) {
+      if (e.write != 0) memory_->end_writeback(e.page);
+    }
+  }
+  memory_->release_swap(swapped());
+  memory_->remove_owner(id_);
+  memory_->remove_oom_candidate(*this);
+  memory_ = nullptr;
+  alive_ = nullptr;
+  tables_.clear();
+  pages_ = resident_ = used_tables_ = 0;
+}
+
+frame_count anonymous_memory::page_tables() const { return used_tables_; }
 
 std::vector<statistic_value> anonymous_memory::statistics() const {
   return values_of(counts_, anonymous_memory_statistics);
 }
 
 void anonymous_memory::moved(pfn, pfn to, std::uint32_t tag) {
-  entries_.at(tag).page = to;
+  entry_of(tag).page = to;
   ++counts_.moved;
 }
 
 bool anonymous_memory::was_referenced(pfn, std::uint32_t tag) {
-  return std::exchange(entries_.at(tag).accessed, false);
+  return std::exchange(entry_of(tag).accessed, false);
 }
 
 write_outcome anonymous_memory::swaps_out(pfn, std::uint32_t tag) {
@@ -111,20 +159,20 @@ write_outcome anonymous_memory::swaps_out(pfn, std::uint32_t tag) {
   const auto outcome = how_.swap->write([this, tag, write, alive = std::weak_ptr{alive_}] {
     if (!alive.expired()) written(tag, write);
   });
-  if (outcome == write_outcome::started) entries_.at(tag).write = write;
+  if (outcome == write_outcome::started) entry_of(tag).write = write;
   return outcome;
 }
 
 // The page may have been given up meanwhile.
 void anonymous_memory::written(std::uint32_t tag, std::uint64_t write) {
-  const auto at = entries_.find(tag);
-  if (at == entries_.end() || at->second.write != write) return;
-  at->second.write = 0;
-  memory_->end_writeback(*at->second.page);
+  const auto* const at = find_entry(tag);
+  if (at == nullptr || at->write != write) return;
+  entry_of(tag).write = 0;
+  memory_->end_writeback(at->page);
 }
 
 bool anonymous_memory::drops(pfn, std::uint32_t tag) {
-  entries_.at(tag) = {};
+  entry_of(tag) = {.where = entry::state::swapped};
   --resident_;
   ++counts_.swap_outs;
   return true;

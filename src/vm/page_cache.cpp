@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/vm/page_cache.hpp>
 
+#include <limits>
 #include <utility>
 
 namespace memsim {
@@ -12,6 +13,7 @@ page_cache::page_cache(page_allocator& memory, page_store* store)
       alive_{std::make_shared<char>()} {}
 
 file_id page_cache::add_file() {
+  if (memory_ == nullptr) throw_usage("a file is added after the page cache was detached");
   files_.emplace_back();
   return file_id{static_cast<std::uint32_t>(files_.size() - 1)};
 }
@@ -102,17 +104,31 @@ void page_cache::give_up(context& ctx, std::uint32_t slot) {
   const auto page = entries_[slot].page;
   // Modelling assumption: nobody waits for the write of a page that is not wanted any more.
   if (entries_[slot].write != 0) memory_->end_writeback(page);
+  if (mapper_ != nullptr) mapper_->unmap_file_page(page);
   forget(slot);
   memory_->free(ctx, page, order{0});
 }
 
 void page_cache::truncate(context& ctx, file_id file, std::uint64_t first) {
+  punch_hole(ctx, file, first, std::numeric_limits<std::uint64_t>::max() - first);
+}
+
+void page_cache::punch_hole(context& ctx, file_id file, std::uint64_t first, std::uint64_t count) {
   auto& of_file = pages_of(file);
-  for (auto at = of_file.lower_bound(first); at != of_file.end();) {
+  for (auto at = of_file.lower_bound(first); at != of_file.end() && at->first - first < count;) {
     const auto slot = (at++)->second;
     if (memory_->page(entries_[slot].page).flags.has_any(page_flag::pinned)) continue;
     give_up(ctx, slot);
   }
+}
+
+void page_cache::abandon(file_id file, std::uint64_t index) {
+  const auto& of_file = pages_of(file);
+  const auto found = of_file.find(index);
+  if (found == of_file.end()) throw_usage("page {} of a file is not in memory", index);
+  const auto slot = found->second;
+  if (entries_[slot].write != 0) memory_->end_writeback(entries_[slot].page);
+  forget(slot);
 }
 
 frame_count page_cache::drop_clean(context& ctx) {
@@ -124,28 +140,50 @@ frame_count page_cache::drop_clean(context& ctx) {
     const auto at = of_file.find(e.index);
     if (at == of_file.end() || at->second != slot) continue;
     if (memory_->page(e.page).flags.has_any(kept)) continue;
+    if (mapper_ != nullptr && mapper_->is_mapped(e.page)) continue;
     give_up(ctx, slot);
     ++dropped;
   }
   return dropped;
 }
 
+void page_cache::detach() {
+  if (memory_ == nullptr) return;
+  for (const auto& e : entries_) {
+    if (e.write != 0) memory_->end_writeback(e.page);
+  }
+  memory_->remove_owner(id_);
+  memory_ = nullptr;
+  alive_ = nullptr;
+  files_.clear();
+  entries_.clear();
+  free_slots_.clear();
+  cached_ = 0;
+}
+
 std::vector<statistic_value> page_cache::statistics() const {
   return values_of(counts_, page_cache_statistics);
 }
 
-void page_cache::moved(pfn, pfn to, std::uint32_t tag) {
+void page_cache::moved(pfn from, pfn to, std::uint32_t tag) {
+  if (mapper_ != nullptr) mapper_->file_page_moved(from, to);
   entries_[tag].page = to;
   ++counts_.moved;
 }
 
-bool page_cache::drops(pfn, std::uint32_t tag) {
+bool page_cache::was_referenced(pfn page, std::uint32_t) {
+  return mapper_ != nullptr && mapper_->was_accessed(page);
+}
+
+bool page_cache::drops(pfn page, std::uint32_t tag) {
+  if (mapper_ != nullptr) mapper_->unmap_file_page(page);
   forget(tag);
   ++counts_.reclaimed;
   return true;
 }
 
-write_outcome page_cache::writes(pfn, std::uint32_t tag) {
+write_outcome page_cache::writes(pfn page, std::uint32_t tag) {
+  if (mapper_ != nullptr) mapper_->protect_file_page(page);
   if (store_ == nullptr) {
     ++counts_.writes_started;
     return write_outcome::written;

@@ -84,26 +84,11 @@ std::expected<void, error> check(const ageing_plan& plan) {
   return {};
 }
 
-namespace {
-
-// What was movable while the recipe had it is from now on anonymous memory that nobody asks for: it
-// can be moved, for compaction and contiguous ranges.
-void hand_over(machine& m) {
-  auto& memory = m.memory();
-  for (const auto& block : blocks_in_use(memory).movable) {
-    memory.assign(m.cpu(0), block.block, {.kind = page_kind::anonymous});
-  }
-  memory.flush_lru_batches();
-}
-
-}  // namespace
-
 std::expected<ageing_counts, error> age(machine& m, const ageing_plan& plan) {
   if (auto ok = check(plan); !ok) return std::unexpected{ok.error()};
   detail::recipe_memory memory{m, plan};
   if (auto ran = find_entry(plan.recipe)->run(memory); !ran) return std::unexpected{ran.error()};
   if (auto settled = memory.settle(); !settled) return std::unexpected{settled.error()};
-  hand_over(m);
   return memory.counts();
 }
 

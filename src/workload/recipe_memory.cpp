@@ -11,8 +11,15 @@
 namespace memsim::detail {
 namespace {
 
-/// Pages that are evicted at a time when memory runs out.
-constexpr frame_count eviction_batch = 32;
+/// Pages that are reclaimed at a time when a request fails all the same.
+constexpr frame_count reclaimed_for_a_request = 32;
+
+/// Modelling assumption: the daemons have their turn whenever so many pages have been allocated, as
+/// on a machine where they run beside the requests.
+constexpr frame_count pages_between_daemons = 64;
+
+/// Pages of the files that are read once. A modelling assumption that bears on nothing but time.
+constexpr std::uint64_t read_once_file_pages = 1024;
 
 /// What long-lived objects of the kernel are made of, of a hundred. Modelling assumptions: slabs of
 /// one to eight pages, and what is cached of files' names and inodes beside what drivers hold.
@@ -69,10 +76,38 @@ recipe_memory::recipe_memory(machine& m, const ageing_plan& plan)
       plan_{plan},
       values_{with_defaults(plan)},
       managed_{managed_frames(m.memory())},
+      id_{m.memory().add_owner(*this)},
+      files_{m.memory()},
+      read_once_{files_.add_file()},
       cpus_{stream("cpus")},
       kernel_stream_{stream("kernel")} {
   const auto in_use = part_of(managed_, plan.occupancy);
   set_targets(std::max(in_use, part_of(usable_frames(m.memory()), plan.peak)));
+}
+
+recipe_memory::~recipe_memory() {
+  auto& memory = machine_.memory();
+  memory.remove_owner(id_);
+  files_.detach();
+  if (heap_) {
+    heap_->detach();
+    memory.set_swap(std::max(swap_before_, memory.swap_size() - memory.free_swap()));
+  }
+  memory.flush_lru_batches();
+}
+
+frame_count recipe_memory::user() const {
+  return held_ + files_.cached() + (heap_ ? heap_->resident() : 0);
+}
+
+ageing_counts recipe_memory::counts() const {
+  auto all = counts_;
+  all.pages_evicted = files_.counts().reclaimed;
+  if (heap_) {
+    all.pages_evicted += heap_->counts().swap_outs;
+    all.swapped_in = heap_->counts().major_faults;
+  }
+  return all;
 }
 
 void recipe_memory::set_targets(frame_count in_use) {
@@ -85,6 +120,7 @@ void recipe_memory::note_full() {
 }
 
 void recipe_memory::come_down() {
+  coming_down_ = true;
   set_targets(part_of(managed_, plan_.occupancy));
   shrink_kernel_to_target();
 }
@@ -102,122 +138,173 @@ random_stream recipe_memory::stream(std::string_view name) const {
 void recipe_memory::change_cpu() {
   const auto cpus = machine_.config().cpus;
   if (cpus > 1) cpu_ = static_cast<unsigned>(cpus_.below(cpus));
+  run_daemons();
 }
 
-std::optional<held_block> recipe_memory::take(order size, gfp flags, page_use use) {
-  const auto block = machine_.memory().alloc(machine_.cpu(cpu_), size, flags);
-  if (!block) return std::nullopt;
-  (use == page_use::user ? user_ : kernel_) += size.frames();
-  (use == page_use::user ? counts_.user_pages_allocated : counts_.kernel_pages_allocated) +=
-      size.frames();
-  allocated_ += size.frames();
-  // Parameters may be such that memory is never full.
-  if (user_ + kernel_ >= user_target_ + kernel_target_ || allocated_ >= 4 * managed_) note_full();
-  return held_block{.frame = static_cast<std::uint32_t>(block->value()),
-                    .size = static_cast<std::uint8_t>(size.value()),
-                    .use = use};
-}
-
-// The one place where memory becomes a user's: whatever makes a page movable is said here.
-std::optional<held_block> recipe_memory::allocate_user(order size, gfp flags) {
-  const auto block = take(size, flags, page_use::user);
-  if (block) machine_.memory().set_movable(block->first(), rule::on);
-  return block;
-}
-
-std::expected<held_block, error> recipe_memory::take_evicting(gfp flags, page_use use) {
-  for (;;) {
-    const auto block =
-        use == page_use::user ? allocate_user(order{0}, flags) : take(order{0}, flags, use);
-    if (block) return *block;
-    note_full();
-    if (!lru_.empty()) {
-      evict(eviction_batch);
-    } else if (!make_room_ || !make_room_()) {
-      return std::unexpected{no_memory()};
+void recipe_memory::run_daemons() {
+  daemons_due_ = allocated_ + pages_between_daemons;
+  auto& memory = machine_.memory();
+  if (const auto wish = memory.take_kswapd_wish()) {
+    auto todo = *wish;
+    for (;;) {
+      const auto result = memory.balance(cpu(), todo);
+      if (result.balanced || result.reclaimed == 0) break;
+      todo.order = result.reached;
     }
+    memory.rest_kswapd(*wish);
+  }
+  if (const auto wish = memory.take_kcompactd_wish()) {
+    memory.compact_in_background(cpu(), wish->order, wish->highest);
   }
 }
 
-std::expected<held_block, error> recipe_memory::user_page() {
-  return take_evicting(gfp_highuser_movable, page_use::user);
+void recipe_memory::note_allocated(frame_count frames) {
+  allocated_ += frames;
+  // Parameters may be such that memory is never full.
+  if (user() + kernel_ >= user_target_ + kernel_target_ || allocated_ >= 4 * managed_) note_full();
+  if (allocated_ >= daemons_due_) run_daemons();
 }
 
-std::optional<held_block> recipe_memory::user_block(order size, gfp flags) {
-  const auto block = allocate_user(size, flags);
-  if (!block) ++counts_.large_requests_failed;
+void recipe_memory::note_user(frame_count frames) {
+  counts_.user_pages_allocated += frames;
+  note_allocated(frames);
+}
+
+bool recipe_memory::make_room() {
+  note_full();
+  if (machine_.memory().reclaim(cpu(), reclaimed_for_a_request) > 0) return true;
+  return make_room_ && make_room_();
+}
+
+user_block recipe_memory::hold(pfn frame, order size) {
+  if (unused_numbers_.empty()) {
+    unused_numbers_.push_back(user_block{static_cast<std::uint32_t>(blocks_.size())});
+    blocks_.emplace_back();
+  }
+  const auto number = unused_numbers_.back();
+  unused_numbers_.pop_back();
+  const auto tag = static_cast<std::uint32_t>(number);
+  blocks_[tag] = {.frame = static_cast<std::uint32_t>(frame.value()),
+                  .size = static_cast<std::uint8_t>(size.value())};
+  held_ += size.frames();
+  machine_.memory().assign(cpu(), frame, {.kind = page_kind::anonymous, .owner = id_, .tag = tag});
+  return number;
+}
+
+std::optional<user_block> recipe_memory::try_user_block(order size, gfp flags) {
+  const auto frame = machine_.memory().alloc(cpu(), size, flags);
+  if (!frame) return std::nullopt;
+  const auto block = hold(*frame, size);
+  note_user(size.frames());
   return block;
 }
 
-std::expected<held_block, error> recipe_memory::kernel_block(order size, gfp flags) {
-  if (size > order{0}) {
-    if (const auto block = take(size, lightly(flags), page_use::kernel)) return *block;
-    ++counts_.large_requests_failed;
+std::expected<user_block, error> recipe_memory::user_page() {
+  for (;;) {
+    if (const auto page = try_user_block(order{0}, gfp_highuser_movable)) return *page;
+    if (!make_room()) return std::unexpected{no_memory()};
   }
-  return take_evicting(flags, page_use::kernel);
 }
 
-std::optional<held_block> recipe_memory::atomic_block(order size) {
-  return take(size, gfp_atomic, page_use::kernel);
+order recipe_memory::size_of(user_block block) const {
+  return order{blocks_[static_cast<std::uint32_t>(block)].size};
 }
 
-void recipe_memory::free(held_block block) {
-  machine_.memory().free(machine_.cpu(cpu_), block.first(), order{block.size});
-  (block.use == page_use::user ? user_ : kernel_) -= block.frames();
+void recipe_memory::free(user_block block) {
+  const auto [frame, size] = blocks_[static_cast<std::uint32_t>(block)];
+  machine_.memory().free(cpu(), pfn{frame}, order{size});
+  held_ -= order{size}.frames();
+  unused_numbers_.push_back(block);
 }
 
-std::vector<held_block> recipe_memory::split(held_block block) {
-  machine_.memory().split(block.first(), order{block.size}, order{0});
-  std::vector<held_block> pages(block.frames(),
-                                {.frame = block.frame, .size = 0, .use = block.use});
-  for (std::uint32_t i = 0; i < pages.size(); ++i) pages[i].frame += i;
+std::vector<user_block> recipe_memory::split(user_block block) {
+  const auto [frame, size] = blocks_[static_cast<std::uint32_t>(block)];
+  const auto frames = order{size}.frames();
+  machine_.memory().split(pfn{frame}, order{size}, order{0});
+  held_ -= frames;
+  unused_numbers_.push_back(block);
+  std::vector<user_block> pages;
+  for (frame_count i = 0; i < frames; ++i) pages.push_back(hold(pfn{frame} + i, order{0}));
   return pages;
 }
 
-std::expected<void, error> recipe_memory::cache_page(std::uint32_t owner) {
-  const auto page = user_page();
-  if (!page) return std::unexpected{page.error()};
-  lru_.push_back({*page, owner});
+void recipe_memory::moved(pfn, pfn to, std::uint32_t tag) {
+  blocks_[tag].frame = static_cast<std::uint32_t>(to.value());
+}
+
+// Nobody is killed for it: what is too much is to go to swap.
+void recipe_memory::give_swap(frame_count slots) {
+  auto& memory = machine_.memory();
+  swap_before_ = memory.swap_size();
+  memory.set_swap(swap_before_ + slots);
+  heap_.emplace(memory, anonymous_memory_config{.score_adjustment = oom_candidate::never});
+}
+
+std::expected<void, error> recipe_memory::touch(std::uint64_t page) {
+  const bool is_new = !is_in_memory(page);
+  while (!heap_->touch(cpu(), page)) {
+    if (!make_room()) return std::unexpected{no_memory()};
+  }
+  if (is_new) note_user(1);
   return {};
 }
 
-bool recipe_memory::cache_block(order size, gfp flags) {
-  const auto block = allocate_user(size, flags);
-  if (block) lru_.push_back({*block, 0});
-  return block.has_value();
-}
-
-void recipe_memory::evict_oldest() {
-  auto oldest = lru_.front();
-  lru_.pop_front();
-  while (judge_ && judge_(oldest.owner) == verdict::keep) {
-    lru_.push_back(oldest);
-    oldest = lru_.front();
-    lru_.pop_front();
+std::expected<void, error> recipe_memory::read(file_id file, std::uint64_t index) {
+  const bool is_new = !files_.find(file, index);
+  while (!files_.read(cpu(), file, index)) {
+    if (!make_room()) return std::unexpected{no_memory()};
   }
-  counts_.pages_evicted += oldest.block.frames();
-  free(oldest.block);
+  if (is_new) note_user(1);
+  return {};
 }
 
-void recipe_memory::evict(frame_count frames) {
-  const auto enough = user_ - std::min(user_, frames);
-  while (user_ > enough && !lru_.empty()) evict_oldest();
+std::expected<void, error> recipe_memory::read_once() {
+  if (read_once_pages_ == read_once_file_pages) {
+    read_once_ = files_.add_file();
+    read_once_pages_ = 0;
+  }
+  return read(read_once_, read_once_pages_++);
 }
 
 void recipe_memory::evict_to_target() {
-  if (user_ > user_target_) evict(user_ - user_target_);
+  if (!coming_down_ && plan_.peak >= 1) return;
+  if (user() > user_target_) machine_.memory().reclaim(cpu(), user() - user_target_);
 }
 
-void recipe_memory::evict_any(random_stream& random) {
-  if (lru_.empty()) return;
-  std::swap(lru_.front(), lru_[random.below(lru_.size())]);
-  evict_oldest();
+std::optional<kernel_block> recipe_memory::take_for_kernel(order size, gfp flags) {
+  const auto block = machine_.memory().alloc(cpu(), size, flags);
+  if (!block) return std::nullopt;
+  kernel_ += size.frames();
+  counts_.kernel_pages_allocated += size.frames();
+  note_allocated(size.frames());
+  return kernel_block{.frame = static_cast<std::uint32_t>(block->value()),
+                      .size = static_cast<std::uint8_t>(size.value())};
+}
+
+std::expected<kernel_block, error> recipe_memory::kernel_memory(order size, gfp flags) {
+  if (size > order{0}) {
+    if (const auto block = take_for_kernel(size, lightly(flags))) return *block;
+    ++counts_.large_requests_failed;
+  }
+  for (;;) {
+    if (const auto page = take_for_kernel(order{0}, flags)) return *page;
+    if (!make_room()) return std::unexpected{no_memory()};
+  }
+}
+
+std::optional<kernel_block> recipe_memory::atomic_block(order size) {
+  return take_for_kernel(size, gfp_atomic);
+}
+
+void recipe_memory::free(kernel_block block) {
+  machine_.memory().free(cpu(), block.first(), order{block.size});
+  kernel_ -= block.frames();
 }
 
 std::expected<void, error> recipe_memory::add_kernel_object(order largest) {
   const auto flags =
       kernel_stream_.chance(reclaimable_objects) ? gfp_kernel | gfp_flag::reclaimable : gfp_kernel;
-  const auto block = kernel_block(object_order(kernel_stream_, largest), flags);
+  const auto block = kernel_memory(object_order(kernel_stream_, largest), flags);
   if (!block) return std::unexpected{block.error()};
   objects_.push_back(*block);
   return {};
@@ -225,7 +312,7 @@ std::expected<void, error> recipe_memory::add_kernel_object(order largest) {
 
 std::expected<void, error> recipe_memory::keep_kernel_share() {
   while (static_cast<double>(kernel_) <
-         plan_.unmovable_share * static_cast<double>(user_ + kernel_)) {
+         plan_.unmovable_share * static_cast<double>(user() + kernel_)) {
     if (auto added = add_kernel_object(); !added) return added;
   }
   return {};
@@ -260,8 +347,14 @@ std::expected<void, error> recipe_memory::settle() {
     const auto missing = kernel_target_ - kernel_;
     if (auto added = add_kernel_object(missing < 8 ? order{0} : order{3}); !added) return added;
   }
-  while (user_ < user_target_) {
-    if (!cache_block(order{0}, gfp_highuser_movable)) return std::unexpected{no_memory()};
+  const auto evicted = counts().pages_evicted;
+  while (user() < user_target_) {
+    // Where for what is read other pages go, what is missing is memory of processes.
+    if (counts().pages_evicted == evicted) {
+      if (auto read = read_once(); !read) return read;
+    } else if (!user_page()) {
+      return std::unexpected{no_memory()};
+    }
   }
   return {};
 }
@@ -270,7 +363,7 @@ error recipe_memory::no_memory() const {
   return {errc::no_memory,
           fmt::format("{}: occupancy {} of {} frames is not reached: there is no memory with {} "
                       "frames of processes and files and {} of the kernel in use",
-                      plan_.recipe, plan_.occupancy, managed_, user_, kernel_)};
+                      plan_.recipe, plan_.occupancy, managed_, user(), kernel_)};
 }
 
 std::uint64_t log_uniform(random_stream& random, std::uint64_t least, std::uint64_t most) {

@@ -2,11 +2,10 @@
 #pragma once
 
 /// \file
-/// What all recipes stand on: memory of a machine, divided into what can be evicted, what processes
-/// hold and what the kernel holds, and how much of each there is to be.
+/// What all recipes stand on: memory of a machine, divided into files, what processes hold and what
+/// the kernel holds, and how much of each there is to be.
 
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <functional>
 #include <optional>
@@ -14,42 +13,49 @@
 #include <vector>
 
 #include <memsim/alloc/gfp.hpp>
+#include <memsim/alloc/page_owner.hpp>
 #include <memsim/core/error.hpp>
 #include <memsim/core/random.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/machine.hpp>
+#include <memsim/vm/anonymous_memory.hpp>
+#include <memsim/vm/page_cache.hpp>
 #include <memsim/workload/recipe.hpp>
 
 namespace memsim::detail {
 
-enum class page_use : unsigned char { user, kernel };
-
-/// A block in use. Eight bytes: a machine has millions.
-struct held_block {
+/// A block that the kernel holds: it stays where it is. Eight bytes, for a machine has millions.
+struct kernel_block {
   std::uint32_t frame = 0;
   std::uint8_t size = 0;  ///< its order
-  page_use use = page_use::user;
 
   [[nodiscard]] pfn first() const { return pfn{frame}; }
   [[nodiscard]] frame_count frames() const { return frame_count{1} << size; }
 };
 
-/// A machine's memory in the hands of a recipe.
-class recipe_memory {
+/// A block that a process holds, by a number: it may be moved.
+enum class user_block : std::uint32_t {};
+
+/// A machine's memory in the hands of a recipe. Files and swapped memory are given up as reclaim
+/// decides; what processes hold besides, the recipe gives back.
+class recipe_memory final : public page_owner {
  public:
   recipe_memory(machine& m, const ageing_plan& plan);
+  recipe_memory(const recipe_memory&) = delete;
+  recipe_memory& operator=(const recipe_memory&) = delete;
+  /// What is in use is nobody's from then on, and swap is empty again.
+  ~recipe_memory() override;
 
   // How much there is, and is to be: while the machine ages as much as at its peak, and what the
   // plan says from come_down() on.
   void come_down();
   [[nodiscard]] frame_count managed() const { return managed_; }
-  [[nodiscard]] frame_count user() const { return user_; }
+  [[nodiscard]] frame_count user() const;
   [[nodiscard]] frame_count kernel() const { return kernel_; }
   [[nodiscard]] frame_count user_target() const { return user_target_; }
   [[nodiscard]] frame_count kernel_target() const { return kernel_target_; }
   /// Whether as much has been allocated since memory was full as the plan asks for.
   [[nodiscard]] bool aged() const { return due_ && allocated_ >= *due_; }
-  [[nodiscard]] frame_count allocated() const { return allocated_; }
 
   [[nodiscard]] const ageing_plan& plan() const { return plan_; }
   [[nodiscard]] double parameter(std::string_view name) const;
@@ -58,50 +64,57 @@ class recipe_memory {
   }
   /// A stream of this recipe's own.
   [[nodiscard]] random_stream stream(std::string_view name) const;
-  [[nodiscard]] ageing_counts& counts() { return counts_; }
+  /// What was done so far.
+  [[nodiscard]] ageing_counts counts() const;
+  /// What only the recipe knows of.
+  [[nodiscard]] ageing_counts& own_counts() { return counts_; }
 
-  /// Everything from now on is done by another CPU, drawn at random.
+  /// Everything from now on is done by another CPU, drawn at random. The daemons have their turn.
   void change_cpu();
 
-  /// A page that a process holds and gives back by itself. When there is no memory, the oldest
-  /// pages of the LRU list make room.
-  [[nodiscard]] std::expected<held_block, error> user_page();
-  /// A larger block of a process, or nothing; nothing is evicted for it.
-  [[nodiscard]] std::optional<held_block> user_block(order size, gfp flags);
-  /// A block of the kernel's that the recipe gives back by itself. A large one that there is not
-  /// becomes a single page, as a slab does; for a page the LRU list makes room.
-  [[nodiscard]] std::expected<held_block, error> kernel_block(order size, gfp flags);
-  /// A block for which nothing waits, or nothing.
-  [[nodiscard]] std::optional<held_block> atomic_block(order size);
-  void free(held_block block);
-  /// Makes a block in use single pages.
-  [[nodiscard]] std::vector<held_block> split(held_block block);
+  // What processes hold.
 
-  // Pages that can be evicted, in the order of their use.
-  struct lru_entry {
-    held_block block{};
-    std::uint32_t owner = 0;  ///< what the recipe likes: a file, a page of a process
-  };
-  enum class verdict : unsigned char { evict, keep };
-
-  /// Adds a page; when there is no memory, the oldest make room.
-  [[nodiscard]] std::expected<void, error> cache_page(std::uint32_t owner = 0);
-  /// Adds a block, or does nothing; nothing is evicted for it.
-  [[nodiscard]] bool cache_block(order size, gfp flags);
-  /// Who is asked before a page is evicted; one to be kept becomes the newest, and must not be kept
-  /// for ever.
-  void ask_before_eviction(std::function<verdict(std::uint32_t owner)> judge) {
-    judge_ = std::move(judge);
-  }
-  /// What makes room when nothing is left to evict, and says whether it could.
+  /// A page that a process holds until the recipe gives it back.
+  [[nodiscard]] std::expected<user_block, error> user_page();
+  /// Likewise a block, or nothing: nobody but the kernel makes room for it.
+  [[nodiscard]] std::optional<user_block> try_user_block(order size, gfp flags);
+  [[nodiscard]] order size_of(user_block block) const;
+  void free(user_block block);
+  /// Makes a block single pages.
+  [[nodiscard]] std::vector<user_block> split(user_block block);
+  /// What makes room when the kernel cannot, and says whether it could.
   void ask_for_room(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
-  /// Evicts the oldest pages until that many are free; fewer, if there are none left.
-  void evict(frame_count frames);
-  /// Evicts the oldest until no more user memory is held than the target.
+
+  /// Memory that goes to swap, of which there is as much as for so many pages.
+  void give_swap(frame_count slots);
+  [[nodiscard]] bool is_in_memory(std::uint64_t page) const {
+    return heap_->find(page).has_value();
+  }
+  [[nodiscard]] std::expected<void, error> touch(std::uint64_t page);
+
+  // What files have in memory.
+
+  [[nodiscard]] page_cache& files() { return files_; }
+  /// Reads a page of a file, if it is not there.
+  [[nodiscard]] std::expected<void, error> read(file_id file, std::uint64_t index);
+  /// Reads a page that nobody reads again.
+  [[nodiscard]] std::expected<void, error> read_once();
+  /// Pages that reclaim has taken from files.
+  [[nodiscard]] std::uint64_t evicted() const { return files_.counts().reclaimed; }
+  /// Reclaims until no more user memory is held than is to be. At a peak of 1 it is the kernel's
+  /// business until the machine comes down.
   void evict_to_target();
-  /// Evicts one that is drawn from all.
-  void evict_any(random_stream& random);
-  [[nodiscard]] const std::deque<lru_entry>& lru() const { return lru_; }
+
+  // What the kernel holds.
+
+  /// A block that the recipe gives back by itself. A large one that there is not becomes a single
+  /// page, as a slab does.
+  [[nodiscard]] std::expected<kernel_block, error> kernel_memory(order size, gfp flags);
+  /// A block for which nothing waits, or nothing.
+  [[nodiscard]] std::optional<kernel_block> atomic_block(order size);
+  void free(kernel_block block);
+  void add_shrinker(shrinker& cache) { machine_.memory().add_shrinker(cache); }
+  void remove_shrinker(shrinker& cache) { machine_.memory().remove_shrinker(cache); }
 
   // Kernel objects that live long: caches, drivers' tables, metadata. Four of ten are reclaimable.
 
@@ -118,14 +131,21 @@ class recipe_memory {
   /// Brings what is in use to the plan's numbers.
   [[nodiscard]] std::expected<void, error> settle();
 
+  // page_owner, of what processes hold
+  void moved(pfn from, pfn to, std::uint32_t tag) override;
+
  private:
-  [[nodiscard]] std::optional<held_block> take(order size, gfp flags, page_use use);
-  [[nodiscard]] std::optional<held_block> allocate_user(order size, gfp flags);
-  [[nodiscard]] std::expected<held_block, error> take_evicting(gfp flags, page_use use);
-  void set_targets(frame_count in_use);
+  [[nodiscard]] context& cpu() { return machine_.cpu(cpu_); }
+  [[nodiscard]] std::optional<kernel_block> take_for_kernel(order size, gfp flags);
+  void note_user(frame_count frames);
+  void note_allocated(frame_count frames);
   void note_full();
-  void evict_oldest();
+  /// Whether memory could be had after all.
+  [[nodiscard]] bool make_room();
+  void run_daemons();
+  void set_targets(frame_count in_use);
   void free_kernel_object();
+  user_block hold(pfn frame, order size);
   [[nodiscard]] error no_memory() const;
 
   machine& machine_;
@@ -134,18 +154,26 @@ class recipe_memory {
   frame_count managed_ = 0;
   frame_count user_target_ = 0;
   frame_count kernel_target_ = 0;
+  bool coming_down_ = false;
   std::optional<frame_count> due_{};  // what allocated_ is when it is enough; none: not yet full
 
   unsigned cpu_ = 0;
-  frame_count user_ = 0;
+  frame_count held_ = 0;  // by processes, without what goes to swap
   frame_count kernel_ = 0;
   frame_count allocated_ = 0;
+  frame_count daemons_due_ = 0;   // what allocated_ is when they have their turn
   std::uint64_t churned_at_ = 0;  // user pages allocated when kernel objects were last replaced
   double churn_owed_ = 0;
   ageing_counts counts_{};
-  std::deque<lru_entry> lru_;
-  std::vector<held_block> objects_;
-  std::function<verdict(std::uint32_t)> judge_;
+  owner_id id_;
+  std::vector<kernel_block> blocks_;  // of processes, by number
+  std::vector<user_block> unused_numbers_;
+  frame_count swap_before_ = 0;
+  std::optional<anonymous_memory> heap_{};  // that goes to swap
+  page_cache files_;
+  file_id read_once_;
+  std::uint64_t read_once_pages_ = 0;
+  std::vector<kernel_block> objects_;
   std::function<bool()> make_room_;
   random_stream cpus_;
   random_stream kernel_stream_;

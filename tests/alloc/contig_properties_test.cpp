@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A million random operations with migration, pins, ranges, claims and compaction: no frame is
-// lost, no pinned page moves, no area's bitmap changes by what happens to another.
+// A million random operations with pages of all sizes, migration, pins, ranges, claims, compaction
+// and reclaim: no frame is lost, no pinned page moves, no area's bitmap changes by what happens to
+// another, and a machine restored from what it says of itself is the same.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -65,7 +66,11 @@ class random_machine {
     REQUIRE(broken == std::vector<std::string>{});
     REQUIRE(accounted() == frames_);
     for (const auto& [tag, page] : pinned_) REQUIRE(pages_.where.at(tag) == page);
-    for (std::size_t i = 0; i < areas.size(); ++i) REQUIRE(memory_.cma_claimed(i) == claimed_[i]);
+    check_claims();
+    const auto state = memory_.state();
+    const auto again = page_allocator::restore(state, memory_.profile(), memory_.settings());
+    if (!again) FAIL(again.error().message());
+    REQUIRE(again->state_digest() == memory_.state_digest());
   }
 
   [[nodiscard]] const page_allocator& memory() const { return memory_; }
@@ -76,6 +81,11 @@ class random_machine {
     std::size_t area;
     pfn first;
     frame_count count;
+  };
+
+  struct live_page {
+    std::uint32_t tag;
+    order size;
   };
 
   // Free, on a per-CPU list, or in use: every frame is one of these, always.
@@ -92,6 +102,26 @@ class random_machine {
     return sum;
   }
 
+  // The bits of each area are those of the claims on it.
+  void check_claims() const {
+    const auto recorded = memory_.state().cma_claims;
+    for (std::size_t i = 0; i < areas.size(); ++i) {
+      std::vector<bool> expected(areas[i].count);
+      std::vector<bool> claimed(areas[i].count);
+      const auto set = [](std::vector<bool>& frames, frame_count first, frame_count count) {
+        std::fill_n(frames.begin() + static_cast<std::ptrdiff_t>(first), count, true);
+      };
+      for (const auto& c : claims_) {
+        const auto bit = areas[i].per_bit.frames();
+        if (c.area == i) set(expected, c.first - areas[i].base, (c.count + bit - 1) / bit * bit);
+      }
+      if (!recorded.empty()) {
+        for (const auto& c : recorded[i]) set(claimed, c.offset, c.count);
+      }
+      REQUIRE(claimed == expected);
+    }
+  }
+
   template <class Container>
   auto any_of(Container& items) {
     return std::next(items.begin(), static_cast<std::ptrdiff_t>(random_.below(items.size())));
@@ -105,7 +135,12 @@ class random_machine {
       return;
     }
     const auto kind = static_cast<page_kind>(random_.below(page_kinds));
-    if (const auto tag = pages_.add(ctx_, kind)) live_.push_back(*tag);
+    // Drivers' pages are single ones.
+    const bool large = kind != page_kind::driver && random_.chance(0.05);
+    const order size{large ? static_cast<unsigned>(1 + random_.below(9)) : 0};
+    const auto flags =
+        large ? gfp_highuser_movable | gfp_flag::comp | gfp_flag::noretry : gfp_highuser_movable;
+    if (const auto tag = pages_.add(ctx_, kind, flags, size)) live_.push_back({*tag, size});
   }
 
   void free_any() {
@@ -115,17 +150,18 @@ class random_machine {
       *block = kernel_.back();
       kernel_.pop_back();
     } else if (!live_.empty()) {
-      const auto tag = any_of(live_);
-      if (pinned_.contains(*tag)) return;
-      if (pages_.where.contains(*tag)) pages_.remove(ctx_, *tag);  // else it was dropped
-      *tag = live_.back();
+      const auto page = any_of(live_);
+      if (pinned_.contains(page->tag)) return;
+      // Else it was dropped.
+      if (pages_.where.contains(page->tag)) pages_.remove(ctx_, page->tag, page->size);
+      *page = live_.back();
       live_.pop_back();
     }
   }
 
   void pin_any() {
     if (live_.empty() || pinned_.size() > 200) return;
-    const auto tag = *any_of(live_);
+    const auto tag = any_of(live_)->tag;
     if (!pages_.where.contains(tag) || pinned_.contains(tag)) return;
     if (random_.chance(0.5)) {
       memory_.pin(pages_.where[tag]);
@@ -158,7 +194,6 @@ class random_machine {
     if (claims_.size() > 3 || (!claims_.empty() && random_.chance(0.4))) {
       const auto held = any_of(claims_);
       memory_.cma_release(ctx_, held->area, held->first, held->count);
-      claimed_[held->area] -= rounded(*held);
       *held = claims_.back();
       claims_.pop_back();
       return;
@@ -168,12 +203,7 @@ class random_machine {
     const order align{static_cast<unsigned>(random_.below(10))};
     if (const auto first = memory_.cma_alloc(ctx_, area, count, align)) {
       claims_.push_back({area, *first, count});
-      claimed_[area] += rounded(claims_.back());
     }
-  }
-  static frame_count rounded(const claim& c) {
-    const auto bit = areas[c.area].per_bit.frames();
-    return (c.count + bit - 1) / bit * bit;
   }
 
   void compact() {
@@ -196,14 +226,13 @@ class random_machine {
   context ctx_;
   frame_count frames_;
   std::vector<allocated_block> kernel_;
-  std::vector<std::uint32_t> live_;
+  std::vector<live_page> live_;
   std::map<std::uint32_t, pfn> pinned_;
   std::vector<claim> claims_;
-  std::array<frame_count, areas.size()> claimed_{};
 };
 
 void run(const kernel_profile& profile) {
-  const auto operations = wanted_operations() / 2;
+  const auto operations = wanted_operations();
   random_machine machine{profile, 20'241'121};
   const auto every = std::max<std::uint64_t>(operations / 250, 1);
   for (std::uint64_t i = 0; i < operations; ++i) {

@@ -185,6 +185,10 @@ SCENARIO("an isolation undone leaves what there was", "[alloc][contig]") {
     CHECK(memory.alloc_contig_range(ctx, first, 5 * pageblock).error().code() == errc::busy);
     CHECK(contents_of(memory) == before);
     CHECK(memsim::testing::check_invariants(memory).empty());
+    // Free blocks come back at the tails of their lists, and the next time they are there already.
+    const auto undone = memory.state_digest();
+    CHECK(memory.alloc_contig_range(ctx, first, 5 * pageblock).error().code() == errc::busy);
+    CHECK(memory.state_digest() == undone);
   }
 }
 
@@ -254,6 +258,8 @@ SCENARIO("areas asked for by size come to lie above 4 GiB, from below", "[alloc]
   CHECK(low->end() == limit);
   CHECK_NOTHROW(page_allocator({.memory = memory, .cma_areas = {*first, *second, *low}}));
   CHECK(place_cma_area(memory, {.size = 16_GiB}).error().code() == errc::no_memory);
+  CHECK_THROWS_WITH(place_cma_area(memory, {.size = 2_MiB, .per_bit = order{10}}),
+                    ContainsSubstring("512 frames with 1024 a bit"));
   CHECK_THROWS_WITH(place_cma_area(memory, {.size = 1_MiB}), ContainsSubstring("a multiple of"));
   CHECK_THROWS_WITH(place_cma_area(memory, {.size = 64_MiB, .alignment = order{3}}),
                     ContainsSubstring("aligned to order 3"));
@@ -276,4 +282,30 @@ SCENARIO("misuse of ranges is told", "[alloc][contig]") {
   CHECK_THROWS_WITH(memory.cma_alloc(ctx, 0, 0), ContainsSubstring("a claim of no frames"));
   CHECK_THROWS_WITH(memory.cma_release(ctx, 1, second_area.base, 1),
                     ContainsSubstring("are not a claim on"));
+}
+
+SCENARIO("a claim larger than its area is refused at once", "[alloc][cma]") {
+  for (const unsigned per_bit : {0u, 3u}) {
+    page_allocator memory{{.memory = memory_map::x86_64(64_MiB),
+                           .cma_areas = {{pfn{6144}, 2 * pageblock, order{per_bit}}}}};
+    context ctx;
+    const auto digest = memory.state_digest();
+    for (const frame_count count : {2 * pageblock + 1, ~frame_count{0}}) {
+      CHECK(memory.cma_alloc(ctx, 0, count).error().code() == errc::no_memory);
+    }
+    CHECK(memory.state_digest() == digest);
+  }
+}
+
+SCENARIO("a claim is released in whole bits", "[alloc][cma]") {
+  page_allocator memory{
+      {.memory = memory_map::x86_64(64_MiB), .cma_areas = {{pfn{6144}, 2 * pageblock, order{3}}}}};
+  context ctx;
+  const auto claim = *memory.cma_alloc(ctx, 0, 17);
+  CHECK(memory.cma_claimed(0) == 24);
+  CHECK_THROWS_WITH(memory.cma_release(ctx, 0, claim, 1), ContainsSubstring("belongs to it"));
+  memory.cma_release(ctx, 0, claim, 8);
+  memory.cma_release(ctx, 0, claim + 8, 9);
+  CHECK(memory.cma_claimed(0) == 0);
+  CHECK(memsim::testing::check_invariants(memory).empty());
 }

@@ -163,6 +163,8 @@ SCENARIO("a boost is gone after a run that got nothing, too", "[alloc][kswapd][b
   CHECK(result.reclaimed == 0);
   CHECK(result.balanced);
   CHECK(z.boost == 0);
+  // It was in vain all the same.
+  CHECK(m.memory.state().reclaim.kswapd_failures == 1);
 }
 
 SCENARIO("when memory is short in earnest, kswapd disregards the boost", "[alloc][kswapd][boost]") {

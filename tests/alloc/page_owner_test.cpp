@@ -247,6 +247,7 @@ SCENARIO("misuse of pages is told with what they are", "[alloc][page_owner]") {
   CHECK_THROWS_WITH(memory.assign(ctx, page, {.owner = owner_id{7}}),
                     ContainsSubstring("owner 7: 1 are registered"));
   CHECK_THROWS_WITH(memory.attach_owner(owner_id{2}, mine), ContainsSubstring("owner 2: 1"));
+  CHECK_THROWS_WITH(memory.remove_owner(owner_id::none), ContainsSubstring("owner 0: 1"));
   CHECK_THROWS_AS(memory.page(pfn{1ULL << 40}), usage_error);
   CHECK(to_text(page_flag::lru | page_flag::dirty) == "lru|dirty");
   CHECK(to_text(page_flags{}) == "none");

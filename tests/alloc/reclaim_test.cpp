@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <memsim/testing/invariants.hpp>
+
 #include "alloc/reclaim_machine.hpp"
 
 using namespace memsim;
@@ -48,6 +50,42 @@ SCENARIO("the slow path can be switched off", "[alloc][reclaim]") {
   CHECK(!m.memory.alloc(m.ctx, order{0}, gfp_highuser_movable));
   CHECK(m.owner.gone.empty());
   CHECK(!m.memory.take_kswapd_wish());
+}
+
+SCENARIO("pages are reclaimed before anybody needs them", "[alloc][reclaim]") {
+  for (const frame_count wanted : {1, 32, 1000, 9000}) {
+    reclaim_machine m;
+    m.fill(page_kind::file, 10'000);
+    const auto got = m.memory.reclaim(m.ctx, wanted);
+    CAPTURE(wanted, got);
+    CHECK(got >= wanted);
+    CHECK(got < wanted + 64);
+    CHECK(m.owner.gone == numbers(0, got));
+    CHECK(m.memory.reclaim_events().slow_requests == 0);
+  }
+  reclaim_machine m;
+  m.fill(page_kind::file, 100);
+  m.memory.pin(m.owner.pages.at(7));
+  CHECK(m.memory.reclaim(m.ctx, 1000) == 99);
+  CHECK(m.memory.reclaim(m.ctx, 1000) == 0);
+  context elsewhere{.cpu = cpu_id{1}};
+  CHECK_THROWS_WITH(m.memory.reclaim(elsewhere, 1), ContainsSubstring("CPU 1"));
+}
+
+SCENARIO("of what is nobody's, only clean pages of files are reclaimed", "[alloc][reclaim]") {
+  reclaim_machine m;
+  m.memory.set_swap(1000);
+  m.fill(page_kind::anonymous, 100);
+  const auto first_file = m.fill(page_kind::file, 100);
+  REQUIRE(first_file == 100);
+  m.memory.mark_dirty(m.owner.pages.at(150));
+  m.memory.remove_owner(m.owner_number);
+  CHECK(m.memory.reclaim(m.ctx, 1000) == 99);
+  CHECK(m.owner.gone.empty());
+  CHECK(m.memory.page(m.owner.pages.at(150)).flags.has_any(page_flag::dirty));
+  CHECK(m.memory.page(m.owner.pages.at(0)).owner == 0);
+  CHECK(m.memory.free_swap() == 1000);
+  CHECK(memsim::testing::check_invariants(m.memory).empty());
 }
 
 SCENARIO("a page that was used through a mapping has another round, and then is active",

@@ -103,22 +103,3 @@ SCENARIO("neighbouring CMA areas are freed as one", "[alloc][cma]") {
   CHECK(memory.free_list(memory.zones()[1], order{10}, migratetype::cma) == std::vector{pfn{8192}});
   CHECK(memory.zones()[1].free_cma == 1024);
 }
-
-SCENARIO("a movable zone shares the minimum under 6.1 and not under 6.12", "[alloc][tuning]") {
-  const auto minimum = [](const kernel_profile& profile, frame_count movable) {
-    const page_allocator memory{{.memory = memory_map::x86_64(16_GiB),
-                                 .profile = profile,
-                                 .movable_zone = movable,
-                                 .settings = {.min_free_kbytes = 65'536}}};
-    std::uint64_t pages = 0;
-    for (const auto& z : memory.zones()) pages += z.marks.min;
-    return pages;
-  };
-  constexpr frame_count movable = (4_GiB).frames();
-  // 64 MiB are 16384 pages; each zone's share is rounded down.
-  CHECK(minimum(linux_6_1, movable) <= 16'384);
-  CHECK(minimum(linux_6_1, movable) > 16'384 - 4);
-  CHECK(minimum(linux_6_12, movable) > 16'384 + 128 - 4);
-  CHECK(minimum(linux_6_12, movable) <= 16'384 + 128);
-  CHECK(minimum(linux_6_1, 0) == minimum(linux_6_12, 0));
-}

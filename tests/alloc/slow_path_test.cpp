@@ -287,3 +287,32 @@ SCENARIO("before it gives up a request takes the high-order atomic reserve, to t
     }
   }
 }
+
+SCENARIO("__GFP_MEMALLOC takes the last page, waiting or not", "[alloc][slow_path]") {
+  for (const auto& profile : {linux_6_1, linux_6_12}) {
+    for (const gfp flags : {gfp_kernel, gfp_atomic, gfp_kernel - gfp_reclaim}) {
+      CAPTURE(profile.name, flags);
+      full_machine m{profile};
+      while (m.memory.alloc(m.ctx, order{0}, gfp_atomic)) {
+      }
+      CHECK(!m.memory.alloc(m.ctx, order{0}, gfp_atomic));
+      CHECK(m.memory.alloc(m.ctx, order{0}, flags | gfp_flag::memalloc));
+      if (!flags.has_any(gfp_flag::direct_reclaim)) {
+        CHECK(!m.memory.alloc(m.ctx, order{0}, flags | gfp_flag::memalloc | gfp_flag::nomemalloc));
+      }
+    }
+  }
+}
+
+SCENARIO("__GFP_NOFAIL has the reserves where nobody may be killed", "[alloc][slow_path][oom]") {
+  for (const auto& profile : {linux_6_1, linux_6_12}) {
+    for (const gfp flags : {gfp_nofs, gfp_noio}) {
+      CAPTURE(profile.name, flags);
+      full_machine m{profile};
+      CHECK(!m.memory.alloc(m.ctx, order{0}, flags));
+      CHECK(m.memory.alloc(m.ctx, order{0}, flags | gfp_flag::nofail));
+      CHECK(!m.victim.dead);
+      CHECK(m.memory.reclaim_events().oom_kills_withheld == 2);
+    }
+  }
+}

@@ -165,3 +165,29 @@ SCENARIO("a process that is killed for its own fault gets no page", "[vm][anonym
   CHECK(only.resident() == 0);
   CHECK(!only.touch(ctx, 0));
 }
+
+SCENARIO("memory that is detached leaves its pages to nobody and its swap to others",
+         "[vm][anonymous]") {
+  auto memory = small_memory();
+  memory.set_swap(1000);
+  context ctx;
+  pfn stays{};
+  {
+    anonymous_memory heap{memory};
+    for (std::uint64_t page = 0; page < 200; ++page) REQUIRE(heap.touch(ctx, page));
+    memory.flush_lru_batches();
+    memory.reclaim(ctx, 100);
+    REQUIRE(heap.swapped() >= 100);
+    REQUIRE(heap.resident() > 0);
+    for (std::uint64_t page = 0; page < 200; ++page) stays = heap.find(page).value_or(stays);
+    heap.detach();
+    CHECK(heap.resident() + heap.swapped() + heap.page_tables() == 0);
+    CHECK_THROWS_WITH(heap.touch(ctx, 7), ContainsSubstring("detached"));
+  }
+  CHECK(memory.free_swap() == 1000);
+  CHECK(memory.page(stays).owner == 0);
+  // Nobody is left to be killed.
+  while (memory.alloc(ctx, order{0}, gfp_kernel)) {
+  }
+  CHECK(memory.reclaim_events().oom_without_victim > 0);
+}

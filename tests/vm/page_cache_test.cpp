@@ -177,3 +177,30 @@ SCENARIO("a contiguous range drops clean pages of files", "[vm][page_cache]") {
     }
   }
 }
+
+SCENARIO("a page cache that is detached leaves its pages to nobody", "[vm][page_cache]") {
+  slow_store disk;
+  page_allocator memory{{.memory = memory_map::x86_64(64_MiB)}};
+  context ctx;
+  pfn clean{};
+  pfn written{};
+  {
+    page_cache files{memory, &disk};
+    const auto file = files.add_file();
+    clean = *files.read(ctx, file, 0);
+    written = *files.write(ctx, file, 1);
+    CHECK(files.cached(file) == 2);
+    REQUIRE(files.sync(ctx, file) == 1);
+    files.detach();
+    CHECK(files.cached() == 0);
+    CHECK_THROWS_WITH(files.cached(file), ContainsSubstring("file 0: there are 0"));
+    CHECK_THROWS_WITH(files.add_file(), ContainsSubstring("detached"));
+    disk.finish_all();
+  }
+  for (const auto page : {clean, written}) {
+    CHECK(memory.page(page).owner == 0);
+    CHECK(!memory.page(page).flags.has_any(page_flag::writeback));
+  }
+  memory.flush_lru_batches();
+  CHECK(memory.reclaim(ctx, 100) == 2);
+}

@@ -241,7 +241,7 @@ class random_machine {
 };
 
 void run(const kernel_profile& profile) {
-  const auto operations = wanted_operations() / 2;
+  const auto operations = wanted_operations();
   random_machine machine{profile, 20'241'122};
   const auto every = std::max<std::uint64_t>(operations / 250, 1);
   for (std::uint64_t i = 0; i < operations; ++i) {

@@ -16,10 +16,7 @@ using namespace memsim;
 namespace {
 
 machine fresh(const kernel_profile& profile = linux_6_12, bytes size = 1_GiB) {
-  return machine{{.memory = memory_map::x86_64(size),
-                  .cpus = 4,
-                  .profile = profile,
-                  .settings = {.slow_path = rule::off}}};
+  return machine{{.memory = memory_map::x86_64(size), .cpus = 4, .profile = profile}};
 }
 
 ageing_counts age_or_fail(machine& m, const ageing_plan& plan) {
@@ -49,14 +46,14 @@ struct aged_state {
 };
 
 constexpr std::array expected_states{
-    aged_state{"build_farm", 0.81, 0.86, 0.04, 0.89},
-    aged_state{"fill_shuffle_free", 0.91, 0.95, 0.01, 0.87},
+    aged_state{"build_farm", 0.79, 0.85, 0.04, 0.89},
+    aged_state{"fill_shuffle_free", 0.89, 0.92, 0.02, 0.87},
     aged_state{"huge_page_churn", 0.49, 0.63, 0.10, 0.90},
-    aged_state{"memory_pressure", 0.74, 0.82, 0.05, 0.89},
-    aged_state{"network_server", 0.44, 0.57, 0.12, 0.89},
-    aged_state{"order_mixed_churn", 0.53, 0.68, 0.09, 0.89},
-    aged_state{"page_cache_churn", 0.08, 0.47, 0.15, 0.89},
-    aged_state{"unmovable_burst", 0.36, 0.69, 0.09, 0.54},
+    aged_state{"memory_pressure", 0.74, 0.84, 0.05, 0.90},
+    aged_state{"network_server", 0.44, 0.56, 0.13, 0.88},
+    aged_state{"order_mixed_churn", 0.53, 0.69, 0.09, 0.89},
+    aged_state{"page_cache_churn", 0.21, 0.84, 0.05, 0.89},
+    aged_state{"unmovable_burst", 0.38, 0.77, 0.06, 0.72},
 };
 
 }  // namespace
@@ -151,6 +148,74 @@ TEST_CASE("memory that is kept full to the last page still comes down", "[worklo
     auto m = fresh(linux_6_12, 128_MiB);
     age_or_fail(m, {.recipe = std::string{r.name}, .occupancy = 0.5, .peak = 1, .turnover = 1});
     CHECK(testing::check_invariants(m.memory()).empty());
+  }
+}
+
+// What each recipe has the kernel do, by its events.
+TEST_CASE("reclaim makes room for files and swapped memory, and nobody else does",
+          "[workload][recipes][reclaim]") {
+  struct deeds {
+    std::string_view recipe;
+    bool evicts;
+    bool swaps;
+  };
+  constexpr std::array expected{
+      deeds{"build_farm", true, false},       deeds{"fill_shuffle_free", false, false},
+      deeds{"huge_page_churn", false, false}, deeds{"memory_pressure", true, true},
+      deeds{"network_server", true, false},   deeds{"order_mixed_churn", false, false},
+      deeds{"page_cache_churn", true, false}, deeds{"unmovable_burst", true, false},
+  };
+  REQUIRE(expected.size() == recipes().size());
+  for (const auto& e : expected) {
+    CAPTURE(e.recipe);
+    auto m = fresh(linux_6_12, 256_MiB);
+    const auto counts = age_or_fail(m, {.recipe = std::string{e.recipe}});
+    const auto& events = m.memory().reclaim_events();
+    const auto taken = events.pages_reclaimed_direct + events.pages_reclaimed_kswapd;
+    CHECK((taken > 0) == e.evicts);
+    CHECK(counts.pages_evicted == taken);
+    CHECK((events.swap_outs > 0) == e.swaps);
+    CHECK((counts.swapped_in > 0) == e.swaps);
+    CHECK(events.kswapd_runs > 0);
+    // Nothing is left behind that refers to the recipe.
+    CHECK(m.memory().swap_size() == 0);
+    m.memory().compact_everything(m.cpu(0));
+    CHECK(testing::check_invariants(m.memory()).empty());
+  }
+}
+
+SCENARIO("what files had in memory is given up after the recipe, too",
+         "[workload][recipes][reclaim]") {
+  auto m = fresh(linux_6_12, 256_MiB);
+  age_or_fail(m, {.recipe = "page_cache_churn", .occupancy = 0.9, .unmovable_share = 0});
+  const auto before = measure(m.memory()).machine.frames.movable;
+  REQUIRE(before > 50'000);
+  CHECK(m.memory().reclaim(m.cpu(0), 40'000) >= 40'000);
+  CHECK(measure(m.memory()).machine.frames.movable <= before - 40'000);
+}
+
+SCENARIO("inodes go when memory is short and their files' pages have gone",
+         "[workload][recipes][reclaim]") {
+  auto m = fresh(linux_6_12, 256_MiB);
+  const ageing_plan plan{.recipe = "page_cache_churn", .parameters = {{"largest_file", 2}}};
+  const auto counts = age_or_fail(m, plan);
+  const auto& events = m.memory().reclaim_events();
+  CHECK(events.pages_shrunk > 1000);
+  CHECK(events.objects_scanned >= 4 * events.pages_shrunk);
+  // More than one slab for six pages of files was made, and the kernel has a tenth in the end.
+  CHECK(counts.kernel_pages_allocated > counts.user_pages_allocated / 7);
+  const auto frames = measure(m.memory()).machine.frames;
+  CHECK(static_cast<double>(frames.movable) ==
+        Approx(0.9 * 0.7 * static_cast<double>(frames.memory)).epsilon(0.02));
+}
+
+SCENARIO("below the peak a machine never gets full", "[workload][recipes][reclaim]") {
+  for (const auto recipe : {"build_farm", "memory_pressure", "page_cache_churn"}) {
+    CAPTURE(recipe);
+    auto m = fresh(linux_6_12, 256_MiB);
+    age_or_fail(m, {.recipe = recipe, .occupancy = 0.4, .peak = 0.6, .turnover = 1});
+    CHECK(m.memory().reclaim_events().kswapd_runs == 0);
+    CHECK(m.memory().reclaim_events().pages_reclaimed_direct > 0);
   }
 }
 
@@ -257,9 +322,9 @@ TEST_CASE("compaction brings an aged machine near what an oracle could reach",
   // Free pages are taken from pageblocks that are movable, so that those of a burst of unmovable
   // pages help nobody; and 6.1 moves single pages only.
   constexpr std::array reaches{
-      reach{"build_farm", 0.85, 0.85},       reach{"fill_shuffle_free", 0.85, 0.85},
+      reach{"build_farm", 0.85, 0.85},       reach{"fill_shuffle_free", 0.85, 0.8},
       reach{"huge_page_churn", 0.7, 0.7},    reach{"memory_pressure", 0.85, 0.85},
-      reach{"network_server", 0.8, 0.8},     reach{"order_mixed_churn", 0, 0.3},
+      reach{"network_server", 0.8, 0.8},     reach{"order_mixed_churn", 0.03, 0.3},
       reach{"page_cache_churn", 0.85, 0.85}, reach{"unmovable_burst", 0.4, 0.4},
   };
   CHECK(reaches.size() == recipes().size());

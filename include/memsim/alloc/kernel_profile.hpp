@@ -65,10 +65,38 @@ enum class isolation_rule : unsigned char {
   split_blocks,    ///< a free block larger than the pageblock is split wherever it is met
 };
 
-/// What compaction does about a pageblock that it left half done (compaction A3, A6, or B2 to B5).
-enum class compaction_rule : unsigned char {
-  rescan,            ///< comes back to it and then scans it whole
-  finish_pageblock,  ///< goes on to its end at once
+/// What compaction does when some pages of a batch could not be moved (compaction A3.4, B2).
+enum class failed_batch_rule : unsigned char {
+  leave_chunk,       ///< async, for a request: leaves the aligned block of the wanted order
+  finish_pageblock,  ///< goes on to the pageblock's end at once, if it honours hints
+};
+
+/// Where compaction says that it moved a batch from; by that it tells whether it is in the same
+/// pageblock still, which it then scans whole, and when to drain (compaction A3.4, B2).
+enum class batch_origin : unsigned char {
+  position,   ///< where it stood before it chose the pageblock
+  pageblock,  ///< the pageblock that the batch is of
+};
+
+/// When compaction looks whether it has captured a block (compaction A3.4, B2).
+enum class capture_check : unsigned char {
+  every_round,  ///< after each pageblock scanned, and so after a drain
+  after_batch,  ///< after a batch was moved, before the drain
+};
+
+/// Which page of an LRU list settles its pageblock's skip hint, when the migrate scanner comes in
+/// by the pageblock's first page (compaction A6.3, B4). That a hint set already ends the scan is
+/// part of it: with one scanner at a time there is none, since it was looked at just before.
+enum class lru_hint : unsigned char {
+  page_at_start,  ///< the first taken, if it is the pageblock's first; any other leaves it clear
+  first_found,    ///< the first taken, wherever it is
+};
+
+/// When the surroundings of a free block that a search came upon get the skip hint (compaction
+/// A7.1, B5).
+enum class surroundings_hint : unsigned char {
+  not_enough,   ///< there are too few targets still
+  reached_end,  ///< the scan went to the pageblock's end
 };
 
 /// How compaction keeps the free pages that it will move pages to (compaction A7.5, B9).
@@ -104,10 +132,44 @@ struct kernel_profile {
 
   migration_rule migration = migration_rule::batched;
   isolation_rule isolation = isolation_rule::split_blocks;
-  compaction_rule compaction = compaction_rule::finish_pageblock;
-  target_rule compaction_targets = target_rule::blocks;
   /// Requests for contiguous ranges leave skip hints behind for compaction (contig A7, B5).
   rule ranges_set_skip_hints = rule::off;
+
+  /// Tests of suitability are reported too if their answer is plain: yes for whole zones, or enough
+  /// free memory (compaction A2, B1). It changes what observers hear and nothing else.
+  rule reports_plain_suitability = rule::off;
+  failed_batch_rule failed_batch = failed_batch_rule::finish_pageblock;
+  batch_origin moved_from = batch_origin::pageblock;
+  capture_check captures_seen = capture_check::after_batch;
+  /// Who scans a pageblock whole searches the free lists for a better one first (compaction A5.1,
+  /// B3).
+  rule whole_scan_searches = rule::off;
+  /// A pageblock that a search of the free lists chooses gets its skip hint at once, so that this
+  /// scan passes it over too (compaction A5.1, B3).
+  rule search_sets_skip_hint = rule::off;
+  /// The skip hint of a pageblock in whose middle the zone starts counts too (compaction A6.1, B3,
+  /// B4).
+  rule zone_start_has_skip_hint = rule::on;
+  lru_hint lru_settles_hint = lru_hint::first_found;
+  /// A search for targets ends as soon as there are enough, and then begins at the same order the
+  /// next time (compaction A7.1, B5).
+  rule target_search_ends_when_enough = rule::on;
+  /// The pageblock half way to the migrate scanner is looked around only if it suits as a target
+  /// (compaction A7.1, B5).
+  rule midway_pageblock_must_suit = rule::on;
+  surroundings_hint surroundings = surroundings_hint::reached_end;
+  /// Free blocks of the wanted order are left alone, not only those of a pageblock or more
+  /// (compaction A7.2, B6).
+  rule spares_wanted_order = rule::on;
+  /// The cached position of free pages goes below a pageblock that was scanned to its end, rather
+  /// than to its start (compaction A7.2, B6).
+  rule cached_free_passes_pageblock = rule::on;
+  /// A batch wants fewer targets by each that it has got (compaction A7.3, B7).
+  rule batch_wants_the_rest = rule::on;
+  /// Where targets are taken in pieces of order 8 or more, the pageblock's free blocks join the
+  /// movable lists, as the pageblock becomes movable (compaction A7.4, B8).
+  rule retyping_moves_blocks = rule::on;
+  target_rule compaction_targets = target_rule::blocks;
   /// A movable request captures movable blocks below pageblock order too (compaction A10, B11).
   rule captures_movable = rule::on;
   /// Compaction moves pages of several frames, if they are smaller than the block that it is to
@@ -141,9 +203,23 @@ inline constexpr kernel_profile linux_6_1{
     .boosted_flag_needs_kswapd = rule::off,
     .migration = migration_rule::one_by_one,
     .isolation = isolation_rule::split_boundary,
-    .compaction = compaction_rule::rescan,
-    .compaction_targets = target_rule::pages,
     .ranges_set_skip_hints = rule::on,
+    .reports_plain_suitability = rule::on,
+    .failed_batch = failed_batch_rule::leave_chunk,
+    .moved_from = batch_origin::position,
+    .captures_seen = capture_check::every_round,
+    .whole_scan_searches = rule::on,
+    .search_sets_skip_hint = rule::on,
+    .zone_start_has_skip_hint = rule::off,
+    .lru_settles_hint = lru_hint::page_at_start,
+    .target_search_ends_when_enough = rule::off,
+    .midway_pageblock_must_suit = rule::off,
+    .surroundings = surroundings_hint::not_enough,
+    .spares_wanted_order = rule::off,
+    .cached_free_passes_pageblock = rule::off,
+    .batch_wants_the_rest = rule::off,
+    .retyping_moves_blocks = rule::off,
+    .compaction_targets = target_rule::pages,
     .captures_movable = rule::off,
     .moves_large_pages = rule::off,
     .lru_batch = 15,

@@ -127,9 +127,11 @@ class page_allocator {
   void adopt(pfn block, order size);
 
   /// Makes an allocated block of order `from` blocks of order `to`, each to be freed by itself, as
-  /// the kernel's split_page() does. If the block was flagged movable, all of them are.
-  /// \throws usage_error if no block of exactly order `from` is allocated at `block`, or `to` is
-  ///         above it; nothing has changed then
+  /// the kernel's split_page() does. If the block was flagged movable, all of them are; if it was
+  /// assigned, that ends: whoever owns the parts assigns them.
+  /// \throws usage_error if no block of exactly order `from` is allocated at `block`, it is pinned,
+  /// or
+  ///         `to` is above it; nothing has changed then
   void split(pfn block, order from, order to);
 
   /// Takes every free block below pageblock order of the pageblock that holds `frame`, whatever
@@ -150,11 +152,16 @@ class page_allocator {
   /// Attaches an owner to the pages of a copied or restored allocator.
   /// \throws usage_error if no such owner was registered
   void attach_owner(owner_id id, page_owner& owner);
+  /// Ends an ownership: its pages are nobody's from now on, and the owner need not live on. Takes
+  /// time in proportion to the memory that was ever assigned.
+  /// \throws usage_error if no such owner was registered
+  void remove_owner(owner_id id);
 
   /// Says what an allocated block is used for. It can then be moved: pages of kind driver by their
   /// driver, all others as pages on the LRU lists, which they join with the next of their CPU's
   /// batches. Freeing the block ends this.
-  /// \throws usage_error if no allocated block begins at `block`, or the owner is not registered
+  /// \throws usage_error if no allocated block begins at `block`, it is pinned, or the owner is not
+  ///         registered
   void assign(context& ctx, pfn block, const page_use& use);
   /// What is known of a page in use.
   [[nodiscard]] page_info page(pfn frame) const;
@@ -177,6 +184,7 @@ class page_allocator {
   /// The size of swap, in pages.
   /// \throws usage_error if more slots are in use
   void set_swap(frame_count slots);
+  [[nodiscard]] frame_count swap_size() const;
   [[nodiscard]] frame_count free_swap() const;
   /// Slots of pages that were dropped, whose contents are not wanted any more or in memory again.
   /// \throws usage_error if fewer are in use
@@ -189,6 +197,10 @@ class page_allocator {
   void add_oom_candidate(oom_candidate&);
   void remove_oom_candidate(oom_candidate&);
 
+  /// Reclaims pages that nobody has asked for yet (proactive reclaim), with the means of a request
+  /// in need: from the LRU lists of all zones and by shrinkers, less and less choosy.
+  /// \return pages reclaimed: a few more than were asked for at times, fewer if there are no more
+  frame_count reclaim(context& ctx, frame_count pages);
   /// A run of the reclaim daemon kswapd: reclaims until a zone up to the highest meets its high
   /// mark, less and less choosy, or nothing is left to try.
   balance_result balance(context& ctx, daemon_wish wish);
@@ -221,10 +233,13 @@ class page_allocator {
   /// then, each to be freed by itself. On failure everything is given back, except that pages that
   /// were moved stay where they are, and pageblocks have the type `type`.
   ///
-  /// \param type  the type of the pageblocks afterwards: cma within a CMA area, else movable
+  /// \param type  the type that the pageblocks have, and have afterwards: cma within a CMA area,
+  /// else
+  ///              movable. As in the kernel, nobody checks it
   /// \return errc::busy if something is in the way, errc::no_memory if what is in the way had
   ///         nowhere to go
-  /// \throws usage_error if the range is empty or not within one zone
+  /// \throws usage_error if the range is empty, does not begin in a zone or ends beyond memory; one
+  ///         that only begins in a zone is busy
   [[nodiscard]] std::expected<void, error> alloc_contig_range(
       context& ctx, pfn first, frame_count count, migratetype type = migratetype::movable);
   /// Takes the first range of `count` frames, aligned to as many, that can be had: for what is
@@ -234,7 +249,8 @@ class page_allocator {
   [[nodiscard]] std::expected<pfn, error> alloc_contig_pages(context& ctx, frame_count count,
                                                              gfp flags = gfp_kernel);
   /// Frees the pages of a range one by one.
-  /// \throws usage_error if one of them is not a page in use; nothing has changed then
+  /// \throws usage_error if one of them is not a page in use, or is pinned; nothing has changed
+  /// then
   void free_contig_range(context& ctx, pfn first, frame_count count);
 
   /// Claims frames of a CMA area: the first run of unclaimed ones that can be had.
@@ -245,7 +261,8 @@ class page_allocator {
   /// \throws usage_error if there is no such area, or `count` is 0
   [[nodiscard]] std::expected<pfn, error> cma_alloc(context& ctx, std::size_t area,
                                                     frame_count count, order align = order{0});
-  /// \throws usage_error if the frames are not claimed
+  /// \throws usage_error if the frames are not claimed, or one of them is pinned; nothing has
+  ///         changed then
   void cma_release(context& ctx, std::size_t area, pfn first, frame_count count);
   [[nodiscard]] const cma_counts& cma_counts_of(std::size_t area) const;
   /// Frames of an area that are claimed.

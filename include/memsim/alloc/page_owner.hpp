@@ -39,7 +39,8 @@ inline constexpr unsigned page_kinds = 4;
 
 /// An owner as it is registered with a page allocator.
 enum class owner_id : std::uint16_t {
-  none = 0,  ///< nobody is told
+  /// Nobody is told. A clean page of kind file is dropped when memory is short, any other is kept.
+  none = 0,
 };
 
 /// What a page in use is used for.

@@ -73,8 +73,9 @@ class shrinker {
   virtual ~shrinker() = default;
   /// Objects that could be freed.
   [[nodiscard]] virtual std::uint64_t count() const = 0;
-  /// Looks at so many objects, and frees those that nobody uses. It may free blocks of the page
-  /// allocator, and call nothing else of it. What counts as progress is the pages that it frees.
+  /// Looks at so many objects, and frees those that nobody uses. It may free, split and assign
+  /// blocks of the page allocator, and do nothing else to it. What counts as progress is the pages
+  /// that it frees.
   /// \return objects looked at; 0 ends this round
   virtual std::uint64_t scan(context& ctx, std::uint64_t objects) = 0;
   /// What it takes to make an object again, in the kernel's unit of disk seeks, at least 1. Twice

@@ -21,13 +21,19 @@ namespace memsim {
 
 /// Why an operation that was correctly asked for did not succeed.
 enum class errc : unsigned char {
-  no_memory,     ///< no zone could give a block without breaking its watermark
-  busy,          ///< something in use is in the way and cannot be moved now
-  injected,      ///< a fault injector refused the request
-  malformed,     ///< input is not in the format that it claims to be
-  unsupported,   ///< input is well formed and asks for something memsim does not model
-  inconsistent,  ///< input contradicts itself
-  io,            ///< a file could not be opened, read or written
+  no_memory,      ///< no zone could give a block without breaking its watermark
+  busy,           ///< something in use is in the way and cannot be moved now
+  injected,       ///< a fault injector refused the request
+  malformed,      ///< input is not in the format that it claims to be
+  unsupported,    ///< input is well formed and asks for something memsim does not model
+  inconsistent,   ///< input contradicts itself
+  io,             ///< a file could not be opened, read or written
+  bad_address,    ///< nothing is mapped there, or not with the rights that it takes
+  invalid,        ///< what is there is not of the kind that it takes
+  again,          ///< somebody is at it; it may succeed later
+  bus_error,      ///< what is mapped there has no such page, or has lost it (SIGBUS)
+  not_permitted,  ///< it takes a right, or a limit, that whoever asked does not have
+  killed,         ///< the process that asks has been killed
 };
 
 [[nodiscard]] std::string_view name_of(errc);

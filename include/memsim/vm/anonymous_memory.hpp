@@ -12,7 +12,6 @@
 #include <array>
 #include <cstdint>
 #include <expected>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,6 +23,7 @@
 #include <memsim/core/error.hpp>
 #include <memsim/core/statistics.hpp>
 #include <memsim/core/types.hpp>
+#include <memsim/vm/memory_access.hpp>
 #include <memsim/vm/page_store.hpp>
 
 namespace memsim {
@@ -58,10 +58,8 @@ inline constexpr std::array anonymous_memory_statistics{
                                        &anonymous_memory_counts::moved},
 };
 
-enum class memory_access : bool { read, write };
-
-/// Owns its pages, and may be chosen by the OOM killer: it exits then. It stays where it is and
-/// outlives the allocator, which refers to it.
+/// Owns its pages, and may be chosen by the OOM killer: it exits then. It stays where it is, and
+/// outlives the allocator, which refers to it, or is detached.
 class anonymous_memory final : public page_owner, public oom_candidate {
  public:
   /// Pages are numbered below this.
@@ -87,9 +85,12 @@ class anonymous_memory final : public page_owner, public oom_candidate {
   void release(context& ctx, std::uint64_t page);
   /// Gives up all pages.
   void exit(context& ctx);
+  /// Leaves the pages that are in memory to nobody, and gives up the rest: the allocator refers to
+  /// this no more. Nothing can be touched from then on.
+  void detach();
 
   [[nodiscard]] frame_count resident() const { return resident_; }
-  [[nodiscard]] frame_count swapped() const { return entries_.size() - resident_; }
+  [[nodiscard]] frame_count swapped() const { return pages_ - resident_; }
   /// Page tables of the lowest level that hold any of its pages.
   [[nodiscard]] frame_count page_tables() const;
   [[nodiscard]] bool was_killed() const { return killed_; }
@@ -109,19 +110,32 @@ class anonymous_memory final : public page_owner, public oom_candidate {
 
  private:
   struct entry {
-    std::optional<pfn> page{};  // none: in swap
-    bool accessed = false;      // since reclaim last looked
-    std::uint64_t write = 0;    // the number of the write that is going on; 0: none
-  };
-  using entries = std::map<std::uint64_t, entry>;
+    enum class state : unsigned char { untouched, resident, swapped };
 
-  entries::iterator give_up(context& ctx, entries::iterator at);
+    pfn page{};               // if it is resident
+    std::uint64_t write = 0;  // the number of the write that is going on; 0: none
+    state where = state::untouched;
+    bool accessed = false;  // since reclaim last looked
+  };
+  /// Of the pages of one page table.
+  struct table {
+    std::array<entry, page_table_entries> entries{};
+    std::uint32_t used = 0;  // entries that are not untouched
+  };
+  using tables = std::vector<std::unique_ptr<table>>;  // by page number / page_table_entries
+
+  [[nodiscard]] const entry* find_entry(std::uint64_t page) const;
+  [[nodiscard]] entry& entry_of(std::uint64_t page);
+  void give_up(context& ctx, table& of, entry& what);
+  void drop_unused(std::unique_ptr<table>& of);
   void written(std::uint32_t tag, std::uint64_t write);
 
   page_allocator* memory_;
   anonymous_memory_config how_;
   owner_id id_;
-  entries entries_;
+  tables tables_;
+  frame_count used_tables_ = 0;
+  frame_count pages_ = 0;  // resident or swapped
   frame_count resident_ = 0;
   std::uint64_t writes_ = 0;
   bool killed_ = false;

@@ -57,8 +57,22 @@ inline constexpr std::array page_cache_statistics{
                                  &page_cache_counts::moved},
 };
 
-/// Owns the pages of its files. It stays where it is and outlives the allocator, which refers to
-/// it.
+/// Whoever maps pages of files. Like a page_owner, it changes nothing of the allocator meanwhile.
+class file_mapper {
+ public:
+  virtual ~file_mapper() = default;
+  [[nodiscard]] virtual bool is_mapped(pfn page) const = 0;
+  /// The page leaves the cache.
+  virtual void unmap_file_page(pfn page) = 0;
+  /// The page is being written to its device: a write through a mapping must be noticed again.
+  virtual void protect_file_page(pfn page) = 0;
+  virtual void file_page_moved(pfn from, pfn to) = 0;
+  /// Whether the page was used through a mapping since this was last asked.
+  [[nodiscard]] virtual bool was_accessed(pfn page) = 0;
+};
+
+/// Owns the pages of its files. It stays where it is, and outlives the allocator, which refers to
+/// it, or is detached.
 class page_cache final : public page_owner {
  public:
   /// \param store  where changed pages go; nullptr: a write is over at once
@@ -84,12 +98,24 @@ class page_cache final : public page_owner {
   frame_count sync(context& ctx, file_id file);
   /// Gives up a file's pages from `first` on, dirty or not. A pinned page stays.
   void truncate(context& ctx, file_id file, std::uint64_t first);
-  /// Gives up every page that is clean and not pinned.
+  /// Gives up pages [first, first + count) likewise.
+  void punch_hole(context& ctx, file_id file, std::uint64_t first, std::uint64_t count);
+  /// Forgets a page whose frame is lost, and does not give it back.
+  void abandon(file_id file, std::uint64_t index);
+  /// Gives up every page that is clean and neither mapped nor pinned.
   /// \return how many
   frame_count drop_clean(context& ctx);
 
+  /// Sets who maps pages of its files; it outlives this, or is replaced by nullptr.
+  void set_mapper(file_mapper* mapper) { mapper_ = mapper; }
+
+  /// Leaves its pages to nobody: the allocator refers to this no more. There are no files then.
+  void detach();
+
   /// Pages of all files.
   [[nodiscard]] frame_count cached() const { return cached_; }
+  /// Pages of one file.
+  [[nodiscard]] frame_count cached(file_id file) const { return pages_of(file).size(); }
   [[nodiscard]] owner_id owner() const { return id_; }
   [[nodiscard]] const page_cache_counts& counts() const { return counts_; }
   [[nodiscard]] std::vector<statistic_value> statistics() const;
@@ -98,6 +124,7 @@ class page_cache final : public page_owner {
   void moved(pfn from, pfn to, std::uint32_t tag) override;
   [[nodiscard]] bool drops(pfn page, std::uint32_t tag) override;
   [[nodiscard]] write_outcome writes(pfn page, std::uint32_t tag) override;
+  [[nodiscard]] bool was_referenced(pfn page, std::uint32_t tag) override;
 
  private:
   using pages = std::map<std::uint64_t, std::uint32_t>;  // by index, slots
@@ -118,6 +145,7 @@ class page_cache final : public page_owner {
 
   page_allocator* memory_;
   page_store* store_;
+  file_mapper* mapper_ = nullptr;
   owner_id id_;
   std::vector<pages> files_;
   std::vector<entry> entries_;

@@ -15,9 +15,9 @@
 /// memory. At its end a given part of memory is in use, and a given part of that is the kernel's.
 /// What a recipe models and what it leaves is in docs/ageing.md, with numbers.
 ///
-/// There is no page cache and no reclaimer in a machine yet. Where a recipe needs one it keeps the
-/// pages in the order of their use itself and frees the oldest, and so decides what is evicted; the
-/// page allocator decides everything else.
+/// A recipe says who asks for what and gives back what. Where a page lies, what reclaim takes and
+/// what goes to swap is decided by the page allocator; kswapd and kcompactd have their turns while
+/// a recipe runs.
 
 #include <array>
 #include <cstdint>
@@ -73,8 +73,9 @@ struct ageing_plan {
   /// The part of the managed memory that is in use at the end, 0.01 to 0.98.
   double occupancy = 0.7;
   /// How full memory is while the machine ages: a part of what is above the zones' high watermarks
-  /// and reserves, 0.01 to 1, and at least the occupancy. What is too much in the end goes in the
-  /// recipe's own way. A recipe that fills memory anyway pays no heed to it.
+  /// and reserves, 0.01 to 1, and at least the occupancy; at 1, files and swapped memory grow until
+  /// reclaim makes room. What is too much in the end goes in the recipe's own way. A recipe that
+  /// fills memory anyway pays no heed to it.
   double peak = 1;
   /// The part of what is in use that is the kernel's and cannot be moved, 0 to 0.9.
   double unmovable_share = 0.1;
@@ -127,7 +128,7 @@ inline constexpr std::array ageing_statistics{
                              "pages allocated for the kernel while ageing",
                              &ageing_counts::kernel_pages_allocated},
     statistic<ageing_counts>{"ageing_evicted", "pages",
-                             "pages that the recipe took back from files or swapped out",
+                             "pages that reclaim took back from files or swapped out",
                              &ageing_counts::pages_evicted},
     statistic<ageing_counts>{"ageing_swapped_in", "pages",
                              "pages read back after they were evicted", &ageing_counts::swapped_in},
@@ -142,8 +143,9 @@ inline constexpr std::array ageing_statistics{
                              &ageing_counts::huge_pages_split},
 };
 
-/// Ages a machine. Its CPUs do the work, which is in their ledgers. What is in use before stays,
-/// and is not counted.
+/// Ages a machine. Its CPUs do the work, which is in their ledgers; simulated time stands still.
+/// What is in use before stays, and is not counted; reclaim may take of it, though. In the end what
+/// is movable is nobody's: it can be moved, and reclaim may drop what is of files.
 ///
 /// \return errc::no_memory if so much memory cannot be in use, or the kernel cannot have its part;
 ///         the machine is somewhere on the way then. What check() returns, with nothing done

@@ -30,8 +30,8 @@ constexpr unsigned kernel_pages_of_process = 8;
 
 struct process {
   frame_count size = 0;  ///< pages it will have touched when it exits
-  std::vector<held_block> pages{};
-  std::vector<held_block> tables{};
+  std::vector<user_block> pages{};
+  std::vector<kernel_block> tables{};
 };
 
 class farm {
@@ -98,12 +98,12 @@ class farm {
     const auto page = memory_.user_page();
     if (!page) return std::unexpected{page.error()};
     job.pages.push_back(*page);
-    if (random_.chance(memory_.parameter("output"))) return memory_.cache_page();
+    if (random_.chance(memory_.parameter("output"))) return memory_.read_once();
     return {};
   }
 
   std::expected<void, error> add_table(process& job) {
-    const auto table = memory_.kernel_block(order{0}, gfp_kernel_account | gfp_flag::zero);
+    const auto table = memory_.kernel_memory(order{0}, gfp_kernel_account | gfp_flag::zero);
     if (!table) return std::unexpected{table.error()};
     job.tables.push_back(*table);
     return {};

@@ -1,37 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 // The classical way to fragment memory: take all of it page by page, and give back pages at random.
 #include <expected>
+#include <utility>
+#include <vector>
 
 #include "workload/recipe_memory.hpp"
 
 namespace memsim::detail {
 namespace {
 
-/// Who asks for the next page is drawn; nothing is evicted, and so the first failure is the end.
-std::expected<void, error> fill(recipe_memory& memory, random_stream& random) {
-  const auto kernel_part = memory.plan().unmovable_share;
-  for (;;) {
-    if (kernel_part > 0 && random.chance(kernel_part)) {
-      if (auto added = memory.add_kernel_object(order{0}); !added) return added;
-    } else if (!memory.cache_block(order{0}, gfp_highuser_movable)) {
-      return {};
+class shuffle {
+ public:
+  explicit shuffle(recipe_memory& memory) : memory_{memory}, random_{memory.stream("pages")} {}
+
+  [[nodiscard]] std::expected<void, error> run() {
+    memory_.come_down();
+    do {
+      memory_.change_cpu();
+      fill();
+      if (memory_.user() <= memory_.user_target()) return {};  // there is nothing to free
+      memory_.change_cpu();
+      while (memory_.user() > memory_.user_target()) free_any();
+      memory_.shrink_kernel_to_target();
+    } while (!memory_.aged());
+    return {};
+  }
+
+ private:
+  // Who asks for the next page is drawn; nobody makes room, and so the first failure is the end.
+  void fill() {
+    const auto kernel_part = memory_.plan().unmovable_share;
+    for (;;) {
+      if (kernel_part > 0 && random_.chance(kernel_part)) {
+        if (!memory_.add_kernel_object(order{0})) return;
+      } else if (const auto page = memory_.try_user_block(order{0}, gfp_highuser_movable)) {
+        pages_.push_back(*page);
+      } else {
+        return;
+      }
     }
   }
-}
 
-std::expected<void, error> run(recipe_memory& memory) {
-  auto random = memory.stream("pages");
-  memory.come_down();
-  do {
-    memory.change_cpu();
-    if (auto filled = fill(memory, random); !filled) return filled;
-    if (memory.user() <= memory.user_target()) return {};  // there is nothing to free
-    memory.change_cpu();
-    while (memory.user() > memory.user_target()) memory.evict_any(random);
-    memory.shrink_kernel_to_target();
-  } while (!memory.aged());
-  return {};
-}
+  void free_any() {
+    std::swap(pages_[random_.below(pages_.size())], pages_.back());
+    memory_.free(pages_.back());
+    pages_.pop_back();
+  }
+
+  recipe_memory& memory_;
+  random_stream random_;
+  std::vector<user_block> pages_;
+};
+
+std::expected<void, error> run(recipe_memory& memory) { return shuffle{memory}.run(); }
 
 }  // namespace
 

@@ -23,12 +23,8 @@ constexpr std::array parameters{
 /// 2 MiB of a process's addresses: one huge page, or small ones, and their page table. A huge page
 /// has one in store for when it is split.
 struct region {
-  std::vector<held_block> blocks{};
-  held_block table{};
-
-  [[nodiscard]] bool is_huge() const {
-    return blocks.size() == 1 && blocks.front().size == pageblock_order.value();
-  }
+  std::vector<user_block> blocks{};
+  kernel_block table{};
 };
 
 class huge_pages {
@@ -59,13 +55,14 @@ class huge_pages {
 
  private:
   std::expected<void, error> add() {
-    const auto table = memory_.kernel_block(order{0}, gfp_kernel_account | gfp_flag::zero);
+    const auto table = memory_.kernel_memory(order{0}, gfp_kernel_account | gfp_flag::zero);
     if (!table) return std::unexpected{table.error()};
     region added{.table = *table};
-    if (const auto huge = memory_.user_block(pageblock_order, gfp_transhuge_light)) {
+    if (const auto huge = memory_.try_user_block(pageblock_order, gfp_transhuge_light)) {
       added.blocks.push_back(*huge);
-    } else if (auto small = add_small(added); !small) {
-      return small;
+    } else {
+      ++memory_.own_counts().large_requests_failed;
+      if (auto small = add_small(added); !small) return small;
     }
     regions_.push_back(std::move(added));
     return {};
@@ -85,9 +82,9 @@ class huge_pages {
   void split_any() {
     if (regions_.empty()) return;
     auto& r = regions_[random_.below(regions_.size())];
-    if (!r.is_huge()) return;
-    ++memory_.counts().huge_pages_split;
-    std::vector<held_block> kept;
+    if (r.blocks.empty() || memory_.size_of(r.blocks.front()) != pageblock_order) return;
+    ++memory_.own_counts().huge_pages_split;
+    std::vector<user_block> kept;
     for (const auto& page : memory_.split(r.blocks.front())) {
       if (random_.chance(memory_.parameter("kept"))) {
         kept.push_back(page);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <expected>
-#include <vector>
 
 #include "workload/recipe_memory.hpp"
 
@@ -32,19 +31,18 @@ class swapping_processes {
   explicit swapping_processes(recipe_memory& memory)
       : memory_{memory},
         random_{memory.stream("touches")},
-        pages_(std::max<std::size_t>(
-            2, static_cast<std::size_t>(memory.parameter("overcommit") *
-                                        static_cast<double>(memory.user_target())))),
-        hot_{std::max<std::size_t>(1,
-                                   static_cast<std::size_t>(memory.parameter("hot_share") *
-                                                            static_cast<double>(pages_.size())))} {
-    memory.ask_before_eviction([this](std::uint32_t page) { return judge(page); });
+        pages_{std::max<frame_count>(
+            2, static_cast<frame_count>(memory.parameter("overcommit") *
+                                        static_cast<double>(memory.user_target())))},
+        hot_{std::max<frame_count>(1, static_cast<frame_count>(memory.parameter("hot_share") *
+                                                               static_cast<double>(pages_)))} {
+    memory.give_swap(pages_);
   }
 
   /// Everything is touched once, in the order of addresses, as programs start; then by use.
   [[nodiscard]] std::expected<void, error> run() {
     const auto first = memory_.whole("swap_readahead");
-    for (std::size_t page = 0; page < pages_.size(); page += first) {
+    for (frame_count page = 0; page < pages_; page += first) {
       if (auto in = bring_in(page); !in) return in;
     }
     while (!memory_.aged()) {
@@ -57,49 +55,35 @@ class swapping_processes {
   }
 
  private:
-  enum class place : std::uint8_t { untouched, in_memory, in_use, in_swap };
-
   // Hot pages are one in so many, spread evenly over the address space.
-  std::size_t draw() {
+  frame_count draw() {
     if (random_.chance(memory_.parameter("hot_touches"))) {
-      return random_.below(hot_) * pages_.size() / hot_;
+      return random_.below(hot_) * pages_ / hot_;
     }
-    return random_.below(pages_.size());
+    return random_.below(pages_);
   }
 
-  std::expected<void, error> touch(std::size_t page) {
-    if (pages_[page] == place::in_memory) pages_[page] = place::in_use;
-    if (pages_[page] == place::in_use) return {};
-    return bring_in(page);
+  std::expected<void, error> touch(frame_count page) {
+    return memory_.is_in_memory(page) ? memory_.touch(page) : bring_in(page);
   }
 
-  std::expected<void, error> bring_in(std::size_t page) {
+  // Modelling assumption: what is read ahead is used.
+  std::expected<void, error> bring_in(frame_count page) {
     const auto count = memory_.whole("swap_readahead");
     const auto begin = page / count * count;
-    const auto end = std::min<std::size_t>(begin + count, pages_.size());
+    const auto end = std::min(begin + count, pages_);
     for (auto p = begin; p < end; ++p) {
-      if (pages_[p] == place::in_memory || pages_[p] == place::in_use) continue;
-      if (auto in = memory_.cache_page(static_cast<std::uint32_t>(p)); !in) return in;
-      if (pages_[p] == place::in_swap) ++memory_.counts().swapped_in;
-      pages_[p] = place::in_memory;
+      if (memory_.is_in_memory(p)) continue;
+      if (auto in = memory_.touch(p); !in) return in;
     }
     memory_.evict_to_target();
     return memory_.churn_kernel(memory_.parameter("kernel_churn"));
   }
 
-  recipe_memory::verdict judge(std::uint32_t page) {
-    if (pages_[page] == place::in_use) {
-      pages_[page] = place::in_memory;
-      return recipe_memory::verdict::keep;
-    }
-    pages_[page] = place::in_swap;
-    return recipe_memory::verdict::evict;
-  }
-
   recipe_memory& memory_;
   random_stream random_;
-  std::vector<place> pages_;
-  std::size_t hot_;
+  frame_count pages_;
+  frame_count hot_;
 };
 
 std::expected<void, error> run(recipe_memory& memory) {
@@ -107,7 +91,6 @@ std::expected<void, error> run(recipe_memory& memory) {
   if (auto ran = processes.run(); !ran) return ran;
   memory.come_down();
   memory.evict_to_target();
-  memory.ask_before_eviction({});
   return {};
 }
 

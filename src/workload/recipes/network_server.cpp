@@ -103,7 +103,7 @@ class server {
         in_flight_.push_back(*buffer);
         in_flight_frames_ += buffer->frames();
       } else {
-        ++memory_.counts().packets_dropped;
+        ++memory_.own_counts().packets_dropped;
       }
     }
   }
@@ -111,7 +111,7 @@ class server {
   std::expected<void, error> serve(std::uint64_t packets) {
     pages_owed_ += static_cast<double>(packets) * memory_.parameter("pages_a_packet");
     for (; pages_owed_ >= 1; pages_owed_ -= 1) {
-      if (auto read = memory_.cache_page(); !read) return read;
+      if (auto read = memory_.read_once(); !read) return read;
     }
     heap_owed_ += memory_.parameter("heap_churn");
     for (; heap_owed_ >= 1 && !heap_.empty(); heap_owed_ -= 1) {
@@ -134,8 +134,8 @@ class server {
   recipe_memory& memory_;
   random_stream random_;
   frame_count queue_limit_;
-  std::vector<held_block> heap_;
-  std::deque<held_block> in_flight_;
+  std::vector<user_block> heap_;
+  std::deque<kernel_block> in_flight_;
   frame_count in_flight_frames_ = 0;
   double pages_owed_ = 0;
   double heap_owed_ = 0;

@@ -2,6 +2,8 @@
 // Blocks of mixed orders come and go at random: a steady state without any structure.
 #include <array>
 #include <expected>
+#include <utility>
+#include <vector>
 
 #include "workload/recipe_memory.hpp"
 
@@ -30,33 +32,71 @@ order drawn_order(const recipe_memory& memory, random_stream& random) {
   return order{0};
 }
 
-std::expected<void, error> add_block(recipe_memory& memory, order size) {
-  if (size > order{0}) {
-    if (memory.cache_block(size, gfp_transhuge_light)) return {};
-    ++memory.counts().large_requests_failed;
+class block_churn {
+ public:
+  explicit block_churn(recipe_memory& memory) : memory_{memory}, random_{memory.stream("blocks")} {
+    memory.ask_for_room([this] { return drop_turn(); });
   }
-  return memory.cache_page();
-}
+  block_churn(const block_churn&) = delete;
+  block_churn& operator=(const block_churn&) = delete;
+  ~block_churn() { memory_.ask_for_room({}); }
 
-void shrink_to_target(recipe_memory& memory, random_stream& random) {
-  while (memory.user() > memory.user_target()) memory.evict_any(random);
-}
-
-std::expected<void, error> run(recipe_memory& memory) {
-  auto random = memory.stream("blocks");
-  while (!memory.aged()) {
-    memory.change_cpu();
-    for (unsigned n = 0; n < requests_a_turn; ++n) {
-      if (auto added = add_block(memory, drawn_order(memory, random)); !added) return added;
+  [[nodiscard]] std::expected<void, error> run() {
+    while (!memory_.aged()) {
+      memory_.change_cpu();
+      for (unsigned n = 0; n < requests_a_turn; ++n) {
+        if (auto added = add(drawn_order(memory_, random_)); !added) return added;
+      }
+      memory_.change_cpu();
+      shrink_to_target();
+      if (auto kept = memory_.churn_kernel(memory_.parameter("kernel_churn")); !kept) return kept;
     }
-    memory.change_cpu();
-    shrink_to_target(memory, random);
-    if (auto kept = memory.churn_kernel(memory.parameter("kernel_churn")); !kept) return kept;
+    memory_.come_down();
+    shrink_to_target();
+    return {};
   }
-  memory.come_down();
-  shrink_to_target(memory, random);
-  return {};
-}
+
+ private:
+  std::expected<void, error> add(order size) {
+    if (size > order{0}) {
+      if (const auto large = memory_.try_user_block(size, gfp_transhuge_light)) {
+        blocks_.push_back(*large);
+        return {};
+      }
+      ++memory_.own_counts().large_requests_failed;
+    }
+    const auto page = memory_.user_page();
+    if (!page) return std::unexpected{page.error()};
+    blocks_.push_back(*page);
+    return {};
+  }
+
+  void shrink_to_target() {
+    while (memory_.user() > memory_.user_target() && drop_any()) {
+    }
+  }
+
+  // As many as are added in a turn; whether there was one.
+  bool drop_turn() {
+    const bool dropped = drop_any();
+    for (unsigned n = 1; n < requests_a_turn; ++n) drop_any();
+    return dropped;
+  }
+
+  bool drop_any() {
+    if (blocks_.empty()) return false;
+    std::swap(blocks_[random_.below(blocks_.size())], blocks_.back());
+    memory_.free(blocks_.back());
+    blocks_.pop_back();
+    return true;
+  }
+
+  recipe_memory& memory_;
+  random_stream random_;
+  std::vector<user_block> blocks_;
+};
+
+std::expected<void, error> run(recipe_memory& memory) { return block_churn{memory}.run(); }
 
 }  // namespace
 

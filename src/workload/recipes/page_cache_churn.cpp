@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files are read until memory is full of them, and on: the oldest pages make room.
+// Files are read until memory is full of them, and on: reclaim makes room.
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <expected>
 #include <vector>
 
@@ -26,83 +27,104 @@ constexpr std::array parameters{
 /// Inodes in a slab of one page. A modelling assumption: about a kilobyte each.
 constexpr std::uint32_t inodes_in_slab = 4;
 
-/// Files by number. An inode lives as long as its file is read or has a page in memory; a slab of
-/// inodes is given back when the last of them dies.
-class file_table {
+/// Inodes by number, which is their file's. A slab of them is given back when the last one in it
+/// has gone.
+///
+/// Modelling assumption: an inode that is not open goes when the shrinker comes to it and its file
+/// has no page in memory; the one unused for longest is looked at first.
+class inode_cache final : public shrinker {
  public:
-  explicit file_table(recipe_memory& memory) : memory_{memory} {
-    memory.ask_before_eviction([this](std::uint32_t file) { return judge(file); });
-  }
+  explicit inode_cache(recipe_memory& memory) : memory_{memory} { memory.add_shrinker(*this); }
+  inode_cache(const inode_cache&) = delete;
+  inode_cache& operator=(const inode_cache&) = delete;
+  ~inode_cache() override { memory_.remove_shrinker(*this); }
 
-  [[nodiscard]] std::expected<std::uint32_t, error> open_new(frame_count size) {
-    const auto number = files();
-    if (number % inodes_in_slab == 0) {
-      const auto slab = memory_.kernel_block(order{0}, gfp_kernel | gfp_flag::reclaimable);
+  [[nodiscard]] std::expected<file_id, error> create(frame_count size) {
+    if (inodes_.size() % inodes_in_slab == 0) {
+      const auto slab = memory_.kernel_memory(order{0}, gfp_kernel | gfp_flag::reclaimable);
       if (!slab) return std::unexpected{slab.error()};
       slabs_.push_back({.block = *slab, .inodes = inodes_in_slab});
     }
-    files_.push_back({.size = size, .users = 1});
-    return number;
+    inodes_.push_back({.size = size, .opened = 1});
+    return memory_.files().add_file();
+  }
+  /// \return false if the inode has gone
+  bool open(file_id file) {
+    auto& i = inodes_[number_of(file)];
+    if (i.is_gone) return false;
+    ++i.opened;
+    return true;
+  }
+  void close(file_id file) {
+    auto& i = inodes_[number_of(file)];
+    if (--i.opened > 0 || i.is_listed) return;
+    i.is_listed = true;
+    unused_.push_back(file);
   }
 
-  [[nodiscard]] std::expected<void, error> read_page(std::uint32_t file) {
-    if (auto page = memory_.cache_page(file); !page) return page;
-    ++files_[file].users;
-    return {};
+  /// Drops inodes as long as the kernel has too much, and some can go.
+  void shrink_to_target() {
+    for (auto left = count(); left > 0 && memory_.kernel() > memory_.kernel_target(); --left) {
+      look_at_next();
+    }
   }
 
-  void close(std::uint32_t file) { drop_user(file); }
+  [[nodiscard]] std::size_t size() const { return inodes_.size(); }
+  [[nodiscard]] frame_count size_of(file_id file) const { return inodes_[number_of(file)].size; }
 
-  /// Pages that are in memory survive the next time that they are the oldest.
-  void use_again(std::uint32_t file) { files_[file].chances = files_[file].users; }
-
-  [[nodiscard]] std::uint32_t files() const { return static_cast<std::uint32_t>(files_.size()); }
-  [[nodiscard]] frame_count size(std::uint32_t file) const { return files_[file].size; }
-  [[nodiscard]] bool is_in_memory(std::uint32_t file) const { return files_[file].users > 0; }
+  // shrinker
+  [[nodiscard]] std::uint64_t count() const override { return unused_.size(); }
+  std::uint64_t scan(context&, std::uint64_t objects) override {
+    const auto looked_at = std::min<std::uint64_t>(objects, unused_.size());
+    for (auto n = looked_at; n > 0; --n) look_at_next();
+    return looked_at;
+  }
 
  private:
-  struct cached_file {
-    frame_count size = 0;
-    std::uint32_t users = 0;  ///< pages in memory, and one while it is open
-    std::uint32_t chances = 0;
+  struct inode {
+    frame_count size = 0;  ///< of its file
+    std::uint32_t opened = 0;
+    bool is_listed = false;  ///< among those that are unused
+    bool is_gone = false;
   };
   struct inode_slab {
-    held_block block{};
+    kernel_block block{};
     std::uint32_t inodes = 0;
   };
 
-  recipe_memory::verdict judge(std::uint32_t number) {
-    auto& f = files_[number];
-    if (f.chances > 0) {
-      --f.chances;
-      return recipe_memory::verdict::keep;
-    }
-    drop_user(number);
-    return recipe_memory::verdict::evict;
-  }
+  // The first file of a page cache is the recipe's own.
+  static std::size_t number_of(file_id file) { return static_cast<std::size_t>(file) - 1; }
 
-  void drop_user(std::uint32_t number) {
-    if (--files_[number].users > 0) return;
-    auto& s = slabs_[number / inodes_in_slab];
-    if (--s.inodes == 0) memory_.free(s.block);
+  void look_at_next() {
+    const auto file = unused_.front();
+    unused_.pop_front();
+    auto& i = inodes_[number_of(file)];
+    i.is_listed = i.opened == 0 && memory_.files().cached(file) > 0;
+    if (i.is_listed) unused_.push_back(file);
+    if (i.is_listed || i.opened > 0) return;
+    i.is_gone = true;
+    auto& slab = slabs_[number_of(file) / inodes_in_slab];
+    if (--slab.inodes == 0) memory_.free(slab.block);
   }
 
   recipe_memory& memory_;
-  std::vector<cached_file> files_;
+  std::vector<inode> inodes_;
   std::vector<inode_slab> slabs_;
+  std::deque<file_id> unused_;
 };
 
 /// Somebody who reads one file after another.
 struct reader {
-  std::uint32_t file = 0;
-  frame_count left = 0;  ///< pages of it still to read
+  file_id file{};
+  frame_count at = 0;
+  frame_count end = 0;
 };
 
-class page_cache {
+class file_server {
  public:
-  explicit page_cache(recipe_memory& memory)
+  explicit file_server(recipe_memory& memory)
       : memory_{memory},
-        files_{memory},
+        inodes_{memory},
         random_{memory.stream("files")},
         readers_(memory.whole("readers")) {}
 
@@ -110,59 +132,55 @@ class page_cache {
     while (!memory_.aged()) {
       memory_.change_cpu();
       auto& who = readers_[random_.below(readers_.size())];
-      if (auto done = who.left == 0 ? open_next(who) : read_on(who); !done) return done;
+      if (auto done = who.at == who.end ? open_next(who) : read_on(who); !done) return done;
       memory_.evict_to_target();
     }
+    memory_.come_down();
+    memory_.evict_to_target();
+    inodes_.shrink_to_target();
     return {};
   }
 
  private:
   std::expected<void, error> open_next(reader& who) {
     auto size = log_uniform(random_, 1, memory_.whole("largest_file"));
-    if (files_.files() > 0 && random_.chance(memory_.parameter("reread"))) {
-      const auto again = static_cast<std::uint32_t>(random_.below(files_.files()));
-      if (files_.is_in_memory(again)) {
-        files_.use_again(again);
+    if (inodes_.size() > 0 && random_.chance(memory_.parameter("reread"))) {
+      const auto again = file_id{static_cast<std::uint32_t>(1 + random_.below(inodes_.size()))};
+      size = inodes_.size_of(again);
+      if (inodes_.open(again)) {
+        who = {.file = again, .end = size};
         return {};
       }
-      size = files_.size(again);
     }
-    const auto file = files_.open_new(size);
+    const auto file = inodes_.create(size);
     if (!file) return std::unexpected{file.error()};
-    who = {.file = *file, .left = size};
+    who = {.file = *file, .end = size};
     return {};
   }
 
   std::expected<void, error> read_on(reader& who) {
-    for (auto n = std::min(who.left, memory_.whole("readahead")); n > 0; --n, --who.left) {
-      if (auto read = files_.read_page(who.file); !read) return read;
+    const auto window = std::min(who.end - who.at, memory_.whole("readahead"));
+    for (const auto end = who.at + window; who.at < end; ++who.at) {
+      if (auto read = memory_.read(who.file, who.at); !read) return read;
     }
-    if (who.left == 0) files_.close(who.file);
+    if (who.at == who.end) inodes_.close(who.file);
     return memory_.churn_kernel(memory_.parameter("kernel_churn"));
   }
 
   recipe_memory& memory_;
-  file_table files_;
+  inode_cache inodes_;
   random_stream random_;
   std::vector<reader> readers_;
 };
 
-// The judge of evictions is asked until memory has settled.
-std::expected<void, error> run(recipe_memory& memory) {
-  page_cache cache{memory};
-  if (auto ran = cache.run(); !ran) return ran;
-  memory.come_down();
-  memory.evict_to_target();
-  memory.ask_before_eviction({});
-  return {};
-}
+std::expected<void, error> run(recipe_memory& memory) { return file_server{memory}.run(); }
 
 }  // namespace
 
 constinit const recipe_entry page_cache_churn{
     .description = {.name = "page_cache_churn",
-                    .models = "a file server: files of all sizes are read through readahead, the "
-                              "oldest pages make room, inodes come and go with their files",
+                    .models = "a file server: files of all sizes are read through readahead, pages "
+                              "not used again make room, inodes go when their files' pages have",
                     .leaves = "free memory in runs of the length of readahead windows and files",
                     .parameters = parameters},
     .run = run};

@@ -14,10 +14,13 @@ constexpr std::array parameters{
                      "part of memory that the kernel takes in a burst, above what it keeps"},
 };
 
-/// Files are read until nothing is free.
-void fill(recipe_memory& memory) {
-  while (memory.cache_block(order{0}, gfp_highuser_movable)) {
+/// Files are read until others have to make room for them.
+std::expected<void, error> fill(recipe_memory& memory) {
+  const auto evicted = memory.evicted();
+  while (memory.evicted() == evicted) {
+    if (auto read = memory.read_once(); !read) return read;
   }
+  return {};
 }
 
 /// Everything that the kernel takes now, files make room for.
@@ -35,7 +38,7 @@ std::expected<void, error> run(recipe_memory& memory) {
   memory.come_down();
   do {
     memory.change_cpu();
-    fill(memory);
+    if (auto filled = fill(memory); !filled) return filled;
     memory.change_cpu();
     if (auto done = burst(memory); !done) return done;
     memory.shrink_kernel_to_target();
