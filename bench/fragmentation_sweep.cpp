@@ -4,7 +4,10 @@
 /// How a machine is aged, and how its memory looks then: over memory size, recipe, occupancy,
 /// unmovable share and profile. The time is that of ageing; the metrics are counters.
 ///
-///     fragmentation_sweep --benchmark_filter=build_farm/GiB:16/ --benchmark_out=farm.json
+///     fragmentation_sweep --benchmark_filter=GiB:16/recipe:0/ --benchmark_out=farm.json
+///
+/// Recipes are numbered as recipes() has them, in alphabetical order, and profiles from the oldest;
+/// the label of a result has both names.
 ///
 /// `memsim sweep` writes all metrics, in several processes, and goes on where it was killed; this
 /// is for those whose tools read what Google Benchmark writes.
@@ -26,7 +29,7 @@ namespace {
 const std::vector<kernel_profile> profiles{linux_6_1, linux_6_12};
 
 /// Where ArgsProduct() puts what.
-enum argument : std::size_t { gibibytes, occupancy, unmovable_share, profile };
+enum argument : std::size_t { gibibytes, recipe_number, occupancy, unmovable_share, profile };
 
 double percent(const benchmark::State& state, argument which) {
   return static_cast<double>(state.range(which)) / 100;
@@ -39,9 +42,10 @@ machine_config config_of(const benchmark::State& state) {
       .profile = profiles.at(static_cast<std::size_t>(state.range(profile)))};
 }
 
-void run(benchmark::State& state, const std::string& recipe) {
+void age_machine(benchmark::State& state) {
   const auto config = config_of(state);
-  const ageing_plan plan{.recipe = recipe,
+  const auto& recipe = recipes()[static_cast<std::size_t>(state.range(recipe_number))];
+  const ageing_plan plan{.recipe = std::string{recipe.name},
                          .occupancy = percent(state, occupancy),
                          .unmovable_share = percent(state, unmovable_share)};
   for (auto _ : state) {
@@ -56,26 +60,23 @@ void run(benchmark::State& state, const std::string& recipe) {
     }
     state.ResumeTiming();
   }
-  state.SetLabel(std::string{config.profile.name});
+  state.SetLabel(fmt::format("{} {}", recipe.name, config.profile.name));
 }
+
+const auto last_recipe = static_cast<std::int64_t>(recipes().size()) - 1;
+
+BENCHMARK(age_machine)
+    ->Name("age")
+    ->ArgNames({"GiB", "recipe", "occupancy", "unmovable", "profile"})
+    ->ArgsProduct({{1, 16},
+                   benchmark::CreateDenseRange(0, last_recipe, 1),
+                   {50, 60, 70, 80, 90},
+                   {5, 10, 20},
+                   {0, 1}})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace memsim::bench
 
-int main(int argc, char** argv) {
-  using namespace memsim;
-  for (const auto& r : recipes()) {
-    const std::string name{r.name};
-    benchmark::RegisterBenchmark(
-        fmt::format("age/{}", name).c_str(),
-        [name](benchmark::State& state) { memsim::bench::run(state, name); })
-        ->ArgNames({"GiB", "occupancy", "unmovable", "profile"})
-        ->ArgsProduct({{1, 16}, {50, 60, 70, 80, 90}, {5, 10, 20}, {0, 1}})
-        ->Iterations(1)
-        ->Unit(benchmark::kMillisecond);
-  }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-}
+BENCHMARK_MAIN();

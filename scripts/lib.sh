@@ -8,7 +8,7 @@ memsim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Debian's and Ubuntu's names; with a|b the first that the system has.
 build_packages=(g++ cmake ninja-build ccache pkg-config xz-utils gnuplot-nox
   'libboost1.81-dev|libboost-dev' libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
-  catch2 librapidcheck-dev libbenchmark-dev)
+  catch2 librapidcheck-dev libbenchmark-dev libopenmpi-dev openmpi-bin)
 ci_packages=(clang-19 libclang-rt-19-dev clang-format-19 clang-tidy-19 git)
 
 say() { printf '\n== %s\n' "$*"; }

@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "commands.hpp"
+#include "mpi_launch.hpp"
 
 namespace memsim::cli {
 namespace {
@@ -36,6 +37,13 @@ int with_output_written(int outcome) {
   return complain(std::string{"standard output cannot be written: "} + std::strerror(errno));
 }
 
+/// Of the ranks that mpirun started with the same options the first says what is wrong with them.
+int be_silent(const CLI::ParseError& e) {
+  if (e.get_exit_code() == 0) return success;
+  let_first_rank_speak();
+  return bad_input;
+}
+
 int run(CLI::App& app, int argc, char** argv) {
   int outcome = success;
   add_record(app, outcome);
@@ -55,6 +63,7 @@ int run(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    if (!speaks_for_all_ranks()) return be_silent(e);
     outcome = app.exit(e) == 0 ? success : bad_input;
   } catch (const std::bad_alloc&) {
     return complain("this host has not the memory for that");

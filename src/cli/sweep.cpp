@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// memsim sweep: one scenario at many points, in as many processes as there are cores.
+// memsim sweep: one scenario at many points, in as many processes as there are cores, or in the
+// ranks that mpirun started.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <expected>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -16,19 +19,24 @@
 
 #include <CLI/CLI.hpp>
 
+#include <memsim/core/digest.hpp>
 #include <memsim/metrics/scenario_run.hpp>
 #include <memsim/workload/recipe.hpp>
 #include <memsim/workload/scenario.hpp>
 
 #include "commands.hpp"
 #include "input_file.hpp"
+#include "jobs.hpp"
+#include "mpi_launch.hpp"
 #include "option_values.hpp"
 #include "output_files.hpp"
 #include "progress.hpp"
+#include "rank_group.hpp"
 #include "sweep_journal.hpp"
 #include "sweep_plan.hpp"
 #include "sweep_results.hpp"
 #include "worker_processes.hpp"
+#include "worker_ranks.hpp"
 
 namespace memsim::cli {
 namespace {
@@ -40,9 +48,11 @@ struct sweep_arguments {
   std::optional<unsigned> jobs{};
   bool as_json = false;
 
-  [[nodiscard]] unsigned at_once() const {
+  [[nodiscard]] unsigned at_once_alone() const {
     return jobs.value_or(std::max(1U, std::thread::hardware_concurrency()));
   }
+  // mpirun starts a rank for each core.
+  [[nodiscard]] unsigned at_once_in_a_rank() const { return jobs.value_or(1); }
 };
 
 std::expected<std::string, error> read_text(const std::string& path) {
@@ -53,16 +63,53 @@ std::expected<std::string, error> read_text(const std::string& path) {
   return text;
 }
 
-std::expected<sweep_plan, error> read_plan(const sweep_arguments& args) {
-  auto text = read_text(args.scenario);
-  if (!text) return std::unexpected{text.error()};
+// Which memsim this is: its version, and its program's contents, which change with every change of
+// the model.
+std::string program_id() {
+  digest contents;
+  std::ifstream self{"/proc/self/exe", std::ios::binary};
+  std::array<char, 1 << 16> part{};
+  while (self.read(part.data(), part.size()), self.gcount() > 0) {
+    contents.add(std::string_view{part.data(), static_cast<std::size_t>(self.gcount())});
+  }
+  return fmt::format("{} {}", MEMSIM_VERSION, contents);
+}
+
+std::expected<sweep_plan, error> make_plan(std::string text, const sweep_arguments& args) {
   std::vector<sweep_axis> axes;
   for (const auto& option : args.vary) {
     auto axis = parse_axis(option);
     if (!axis) return std::unexpected{axis.error()};
     axes.push_back(std::move(*axis));
   }
-  return sweep_plan::make(std::move(*text), std::move(axes), MEMSIM_VERSION);
+  return sweep_plan::make(std::move(text), std::move(axes), program_id());
+}
+
+std::expected<sweep_plan, error> read_plan(const sweep_arguments& args) {
+  auto text = read_text(args.scenario);
+  if (!text) return std::unexpected{text.error()};
+  return make_plan(std::move(*text), args);
+}
+
+/// Only the first rank reads the scenario: other hosts need not have the file, or have the same.
+std::string briefing(const sweep_plan& plan) {
+  return fmt::format("{}\n{}", plan.run_id(), plan.text());
+}
+
+std::expected<sweep_plan, error> read_briefing(const std::string& text,
+                                               const sweep_arguments& args) {
+  const auto end = text.find('\n');
+  auto plan = make_plan(text.substr(end + 1), args);
+  if (plan && text.substr(0, end) != to_text(plan->run_id())) {
+    return fail(errc::inconsistent,
+                "runs another version of memsim, or was started with other options");
+  }
+  return plan;
+}
+
+std::expected<scenario, error> read_point(const sweep_plan& plan, std::size_t point,
+                                          const std::string& name) {
+  return parse_scenario(plan.text(), name, plan.settings(point));
 }
 
 /// Every point's scenario: none is run if one cannot be read.
@@ -70,7 +117,7 @@ std::expected<std::vector<scenario>, error> read_points(const sweep_plan& plan,
                                                         const std::string& name) {
   std::vector<scenario> scenarios;
   for (std::size_t point = 0; point < plan.points(); ++point) {
-    auto read = parse_scenario(plan.text(), name, plan.settings(point));
+    auto read = read_point(plan, point, name);
     if (!read) return std::unexpected{read.error()};
     scenarios.push_back(std::move(*read));
   }
@@ -83,15 +130,25 @@ job_result run_point(const scenario& s) {
   return to_lines(*result);
 }
 
+/// What a rank that is not the first does with its points.
+std::expected<job_function, error> prepare(const std::string& text, const sweep_arguments& args) {
+  auto plan = read_briefing(text, args);
+  if (!plan) return std::unexpected{plan.error()};
+  return [plan = std::move(*plan), &args](std::size_t point) -> job_result {
+    const auto s = read_point(plan, point, args.scenario);
+    if (!s) return std::unexpected{s.error()};
+    return run_point(*s);
+  };
+}
+
 /// Messages of points that failed.
 using failures = std::map<std::size_t, std::string>;
 
-/// Runs what is not in the journal yet.
-std::expected<failures, error> run_points(const std::vector<scenario>& scenarios,
-                                          sweep_journal& journal, unsigned at_once) {
+/// Has run what is not in the journal yet.
+std::expected<failures, error> run_points(std::size_t points, sweep_journal& journal, workers& by) {
   using clock = std::chrono::steady_clock;
   std::vector<std::size_t> left;
-  for (std::size_t point = 0; point < scenarios.size(); ++point) {
+  for (std::size_t point = 0; point < points; ++point) {
     if (!is_finished(journal, point)) left.push_back(point);
   }
   failures failed;
@@ -99,7 +156,6 @@ std::expected<failures, error> run_points(const std::vector<scenario>& scenarios
   std::size_t ended = 0;
   const auto begin = clock::now();
   const job_functions functions{
-      .run = [&](std::size_t point) { return run_point(scenarios[point]); },
       .done = [&](std::size_t point, job_result result) -> std::expected<void, error> {
         ++ended;
         if (result) return keep(journal, point, *result);
@@ -108,13 +164,11 @@ std::expected<failures, error> run_points(const std::vector<scenario>& scenarios
       },
       .meanwhile =
           [&] {
-            meter.say(fmt::format(
-                "{} of {} points{}", scenarios.size() - left.size() + ended, scenarios.size(),
-                time_left_text(clock::now() - begin, ended, left.size() - ended)));
+            meter.say(
+                fmt::format("{} of {} points{}", points - left.size() + ended, points,
+                            time_left_text(clock::now() - begin, ended, left.size() - ended)));
           }};
-  if (auto ran = run_in_processes(left, at_once, functions); !ran) {
-    return std::unexpected{ran.error()};
-  }
+  if (auto ran = run_jobs(left, by, functions); !ran) return std::unexpected{ran.error()};
   return failed;
 }
 
@@ -125,14 +179,21 @@ struct finished_sweep {
   std::size_t failed = 0;
 };
 
-std::expected<finished_sweep, error> sweep(const sweep_arguments& args) {
+/// \param all  the ranks, of which this is the first, or nullptr
+std::expected<finished_sweep, error> sweep(const sweep_arguments& args, rank_group* all) {
   const auto plan = read_plan(args);
   if (!plan) return std::unexpected{plan.error()};
   const auto scenarios = read_points(*plan, args.scenario);
   if (!scenarios) return std::unexpected{scenarios.error()};
-  auto journal = sweep_journal::open(args.directory, plan->id());
+  auto journal = sweep_journal::open(args.directory, plan->run_id());
   if (!journal) return std::unexpected{journal.error()};
-  const auto failed = run_points(*scenarios, *journal, args.at_once());
+
+  worker_processes processes{all == nullptr ? args.at_once_alone() : args.at_once_in_a_rank(),
+                             [&](std::size_t point) { return run_point((*scenarios)[point]); }};
+  std::optional<worker_ranks> everybody;
+  if (all != nullptr) everybody.emplace(*all, processes, briefing(*plan));
+  const auto failed = everybody ? run_points(plan->points(), *journal, *everybody)
+                                : run_points(plan->points(), *journal, processes);
   if (!failed) return std::unexpected{failed.error()};
 
   const sweep_results results{*plan, *journal, *failed};
@@ -158,14 +219,51 @@ void print(const finished_sweep& done, const sweep_arguments& args) {
   fmt::print("\n");
 }
 
-int sweep_command(const sweep_arguments& args) {
-  const auto done = sweep(args);
-  if (!done) {
-    fmt::print(stderr, "memsim sweep: {}\n", done.error());
-    return bad_input;
-  }
+int complain(const error& why) {
+  fmt::print(stderr, "memsim sweep: {}\n", why);
+  return bad_input;
+}
+
+int sweep_and_print(const sweep_arguments& args, rank_group* all) {
+  const auto done = sweep(args, all);
+  if (!done) return complain(done.error());
   print(*done, args);
   return done->failed == 0 ? success : point_failed;
+}
+
+/// Lets the other ranks go when the first one does, however it does.
+struct dismissal {
+  rank_group& all;
+  int status = bad_input;
+
+  explicit dismissal(rank_group& others) : all{others} {}
+  dismissal(const dismissal&) = delete;
+  dismissal& operator=(const dismissal&) = delete;
+  ~dismissal() { dismiss(all, status); }
+};
+
+int sweep_in_ranks(const sweep_arguments& args, const mpi_launch& launch) {
+  const auto all = join_ranks(launch);
+  if (!all) {
+    if (speaks_for_all_ranks()) return complain(all.error());
+    let_first_rank_speak();
+    return bad_input;
+  }
+  if ((*all)->rank() != 0) {
+    return serve(**all, args.at_once_in_a_rank(),
+                 [&](const std::string& text) { return prepare(text, args); });
+  }
+  dismissal at_end{**all};
+  at_end.status = sweep_and_print(args, all->get());
+  // When a rank has failed mpirun ends the others, with what they have not yet printed.
+  if (std::fflush(stdout) != 0) at_end.status = bad_input;
+  return at_end.status;
+}
+
+int sweep_command(const sweep_arguments& args) {
+  const auto launch = find_mpi_launch();
+  return launch && launch->ranks > 1 ? sweep_in_ranks(args, *launch)
+                                     : sweep_and_print(args, nullptr);
 }
 
 std::string description() {
@@ -178,8 +276,12 @@ std::string description() {
       "where it was when it is started again with the same scenario, values and directory. What\n"
       "is written in the end depends neither on that nor on the number of processes.\n"
       "\n"
+      "Under mpirun the points are spread over the ranks, on one host or on many. Only the first\n"
+      "rank reads the scenario, writes and prints.\n"
+      "\n"
       "  memsim sweep farm.toml --vary ageing.occupancy=0.5,0.7,0.9 \\\n"
       "      --vary machine.profile=linux_6_1,linux_6_12 -o farm\n"
+      "  mpirun -n 64 memsim sweep ...\n"
       "\n"
       "Recipes (ageing.recipe):\n";
   for (const auto& r : recipes()) text += fmt::format("  {}: {}\n", r.name, r.models);
@@ -203,8 +305,10 @@ void add_sweep(CLI::App& app, int& outcome) {
       ->take_all()
       ->required();
   command
-      ->add_option("-j,--jobs", args->jobs,
-                   "Points that run at one time (default: as many as this host has cores)")
+      ->add_option(
+          "-j,--jobs", args->jobs,
+          "Points that run at one time (default: as many as this host has cores); under mpirun, "
+          "in each rank (default: 1)")
       ->type_name("N")
       ->transform(whole_number(1, 4096));
   command

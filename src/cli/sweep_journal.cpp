@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -18,6 +20,10 @@ namespace memsim::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds patience = 2s;
+constexpr std::chrono::milliseconds between_tries = 50ms;
 
 std::string heading_of(digest sweep) { return fmt::format("memsim sweep journal 1 {}\n", sweep); }
 
@@ -54,12 +60,17 @@ std::optional<std::string> read_all(int file) {
   }
 }
 
-// A lock of this kind is not a child's, and goes with the process that has it.
+// A lock of this kind is not a child's, and goes with the process that has it. A rank whose mpirun
+// was killed takes a moment to go.
 bool lock(int file) {
   struct flock whole{};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
-  return ::fcntl(file, F_SETLK, &whole) == 0;
+  for (auto left = patience; ::fcntl(file, F_SETLK, &whole) != 0; left -= between_tries) {
+    if (left <= 0ms) return false;
+    std::this_thread::sleep_for(between_tries);
+  }
+  return true;
 }
 
 // So that the file is found in its directory whatever happens next.

@@ -35,6 +35,8 @@ class sweep_journal {
 
   sweep_journal(sweep_journal&& other) noexcept;
   sweep_journal& operator=(sweep_journal&&) = delete;
+  sweep_journal(const sweep_journal&) = delete;
+  sweep_journal& operator=(const sweep_journal&) = delete;
   ~sweep_journal();
 
   /// The text of a record, or nullptr.

@@ -80,12 +80,14 @@ std::string sweep_plan::name(std::size_t point) const {
 
 digest sweep_plan::id() const {
   digest d;
-  d.add(program_).add(text_).add(axes_.size());
+  d.add(text_).add(axes_.size());
   for (const auto& axis : axes_) {
     d.add(axis.key).add(axis.values.size());
     for (const auto& value : axis.values) d.add(value);
   }
   return d;
 }
+
+digest sweep_plan::run_id() const { return id().add(program_); }
 
 }  // namespace memsim::cli

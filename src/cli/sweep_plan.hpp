@@ -34,7 +34,7 @@ inline constexpr std::size_t most_points = 100'000;
 class sweep_plan {
  public:
   /// \param text     of the scenario file
-  /// \param program  which version of memsim runs it: another one may come to other results
+  /// \param program  which build of memsim runs it: another one may come to other results
   /// \return errc::malformed if two axes have one key, or there are more than most_points
   [[nodiscard]] static std::expected<sweep_plan, error> make(std::string text,
                                                              std::vector<sweep_axis> axes,
@@ -47,8 +47,10 @@ class sweep_plan {
   [[nodiscard]] std::vector<scenario_setting> settings(std::size_t point) const;
   /// `ageing.recipe=build_farm ageing.occupancy=0.8`
   [[nodiscard]] std::string name(std::size_t point) const;
-  /// Stands for the scenario and what is varied, and for the program that runs them.
+  /// Stands for the scenario and what is varied. Every build of memsim writes the same.
   [[nodiscard]] digest id() const;
+  /// Stands for the program that runs them as well: what one build has begun, no other continues.
+  [[nodiscard]] digest run_id() const;
 
  private:
   sweep_plan(std::string text, std::vector<sweep_axis> axes, std::string program,

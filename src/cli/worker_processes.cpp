@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -21,13 +22,11 @@
 namespace memsim::cli {
 namespace {
 
-constexpr int between_looks_ms = 200;
-
 /// How a child says what the text is that it wrote.
-enum child_status : int { wrote_result = 0, wrote_error = 1 };
+enum child_status : std::uint8_t { wrote_result = 0, wrote_error = 1 };
 
-job_result guarded(const job_functions& functions, std::size_t job) try {
-  return functions.run(job);
+job_result guarded(const job_function& run, std::size_t job) try {
+  return run(job);
 } catch (const std::bad_alloc&) {
   return fail(errc::no_memory, "this host has not the memory for that");
 } catch (const std::exception& e) {
@@ -44,131 +43,89 @@ bool write_all(int pipe, std::string_view text) {
   return true;
 }
 
-[[noreturn]] void be_child(const job_functions& functions, std::size_t job, int pipe,
-                           pid_t parent) {
+[[noreturn]] void be_child(const job_function& run, std::size_t job, int pipe, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(wrote_error);  // it died before it could be asked for
-  const auto result = guarded(functions, job);
+  const auto result = guarded(run, job);
   const auto text = result ? *result : result.error().message();
   if (!write_all(pipe, text)) _exit(wrote_error);
   _exit(result ? wrote_result : wrote_error);
 }
 
-/// A child at work.
-struct worker {
-  std::size_t job = 0;
-  pid_t process = -1;
-  int pipe = -1;
-  std::string text{};  ///< what it has written so far
-};
-
-class worker_processes {
- public:
-  worker_processes(std::span<const std::size_t> jobs, unsigned at_once,
-                   const job_functions& functions)
-      : waiting_{jobs}, at_once_{std::max(1U, at_once)}, functions_{functions} {}
-  worker_processes(const worker_processes&) = delete;
-  worker_processes& operator=(const worker_processes&) = delete;
-
-  /// Those that are still at work are not wanted any more.
-  ~worker_processes() {
-    for (const auto& w : workers_) {
-      kill(w.process, SIGKILL);
-      close(w.pipe);
-      waitpid(w.process, nullptr, 0);
-    }
-  }
-
-  std::expected<void, error> run() {
-    while (!waiting_.empty() || !workers_.empty()) {
-      if (auto started = start_waiting(); !started) return started;
-      if (auto ended = look(); !ended) return ended;
-      functions_.meanwhile();
-    }
-    return {};
-  }
-
- private:
-  // Who has at least one child will try again when one has ended.
-  std::expected<void, error> start_waiting() {
-    while (!waiting_.empty() && workers_.size() < at_once_) {
-      if (start(waiting_.front())) {
-        waiting_ = waiting_.subspan(1);
-      } else if (workers_.empty()) {
-        return fail(errc::io, "no process can be started: {}", std::strerror(errno));
-      } else {
-        break;
-      }
-    }
-    return {};
-  }
-
-  bool start(std::size_t job) {
-    std::array<int, 2> ends{};
-    if (pipe(ends.data()) != 0) return false;
-    const auto parent = getpid();
-    const auto process = fork();
-    if (process == 0) {
-      close(ends[0]);
-      be_child(functions_, job, ends[1], parent);
-    }
-    close(ends[1]);
-    if (process < 0) {
-      close(ends[0]);
-      return false;
-    }
-    workers_.push_back({.job = job, .process = process, .pipe = ends[0]});
-    return true;
-  }
-
-  std::expected<void, error> look() {
-    std::vector<pollfd> polled;
-    for (const auto& w : workers_) polled.push_back({.fd = w.pipe, .events = POLLIN, .revents = 0});
-    if (poll(polled.data(), polled.size(), between_looks_ms) <= 0) return {};
-    for (const auto& p : polled) {
-      if (p.revents == 0) continue;
-      const auto w = std::ranges::find(workers_, p.fd, &worker::pipe);
-      if (read_more(*w)) continue;
-      auto ended = std::move(*w);
-      workers_.erase(w);
-      if (auto done = functions_.done(ended.job, outcome_of(ended)); !done) return done;
-    }
-    return {};
-  }
-
-  static bool read_more(worker& w) {
-    std::array<char, 1 << 16> buffer{};
-    const auto count = read(w.pipe, buffer.data(), buffer.size());
-    if (count < 0) return errno == EINTR;
-    w.text.append(buffer.data(), static_cast<std::size_t>(count));
-    return count > 0;
-  }
-
-  static job_result outcome_of(worker& w) {
-    close(w.pipe);
-    int status = 0;
-    while (waitpid(w.process, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (WIFSIGNALED(status)) {
-      return fail(errc::io, "its process was ended by signal {} ({})", WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
-    }
-    if (WEXITSTATUS(status) == wrote_result) return std::move(w.text);
-    if (WEXITSTATUS(status) == wrote_error && !w.text.empty()) return fail(errc::io, "{}", w.text);
-    return fail(errc::io, "its process ended with status {}", WEXITSTATUS(status));
-  }
-
-  std::span<const std::size_t> waiting_;
-  std::size_t at_once_;
-  const job_functions& functions_;
-  std::vector<worker> workers_;
-};
+std::unexpected<error> cannot_start() {
+  return fail(errc::io, "no process can be started: {}", std::strerror(errno));
+}
 
 }  // namespace
 
-std::expected<void, error> run_in_processes(std::span<const std::size_t> jobs, unsigned at_once,
-                                            const job_functions& functions) {
-  return worker_processes{jobs, at_once, functions}.run();
+worker_processes::worker_processes(unsigned at_once, job_function run)
+    : at_once_{std::max(1U, at_once)}, run_{std::move(run)} {}
+
+worker_processes::~worker_processes() {
+  for (const auto& c : children_) {
+    kill(c.process, SIGKILL);
+    close(c.pipe);
+    waitpid(c.process, nullptr, 0);
+  }
+}
+
+std::expected<void, error> worker_processes::start(std::size_t job) {
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return cannot_start();
+  const auto parent = getpid();
+  const auto process = fork();
+  if (process == 0) {
+    close(ends[0]);
+    be_child(run_, job, ends[1], parent);
+  }
+  const auto started =
+      process > 0 ? std::expected<void, error>{} : std::expected<void, error>{cannot_start()};
+  close(ends[1]);
+  if (!started) {
+    close(ends[0]);
+    return started;
+  }
+  children_.push_back({.job = job, .process = process, .pipe = ends[0]});
+  return {};
+}
+
+std::expected<std::vector<ended_job>, error> worker_processes::wait(
+    std::chrono::milliseconds longest) {
+  std::vector<pollfd> polled;
+  for (const auto& c : children_) polled.push_back({.fd = c.pipe, .events = POLLIN, .revents = 0});
+  std::vector<ended_job> ended;
+  if (poll(polled.data(), polled.size(), static_cast<int>(longest.count())) <= 0) return ended;
+  for (const auto& p : polled) {
+    if (p.revents == 0) continue;
+    const auto c = std::ranges::find(children_, p.fd, &child::pipe);
+    if (read_more(*c)) continue;
+    auto gone = std::move(*c);
+    children_.erase(c);
+    ended.push_back({.job = gone.job, .result = outcome_of(gone)});
+  }
+  return ended;
+}
+
+bool worker_processes::read_more(child& c) {
+  std::array<char, 1 << 16> buffer{};
+  const auto count = read(c.pipe, buffer.data(), buffer.size());
+  if (count < 0) return errno == EINTR;
+  c.text.append(buffer.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+job_result worker_processes::outcome_of(child& c) {
+  close(c.pipe);
+  int status = 0;
+  while (waitpid(c.process, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {
+    return fail(errc::io, "its process was ended by signal {} ({})", WTERMSIG(status),
+                strsignal(WTERMSIG(status)));
+  }
+  if (WEXITSTATUS(status) == wrote_result) return std::move(c.text);
+  if (WEXITSTATUS(status) == wrote_error && !c.text.empty()) return fail(errc::io, "{}", c.text);
+  return fail(errc::io, "its process ended with status {}", WEXITSTATUS(status));
 }
 
 }  // namespace memsim::cli

@@ -4,34 +4,50 @@
 /// \file
 /// Jobs in processes of their own: one that crashes takes nothing with it.
 
+#include <chrono>
 #include <cstddef>
 #include <expected>
-#include <functional>
-#include <span>
 #include <string>
+#include <vector>
+
+#include <sys/types.h>
 
 #include <memsim/core/error.hpp>
 
+#include "jobs.hpp"
+
 namespace memsim::cli {
 
-/// What a job came to. In an error it is the job's own, or says how its process ended.
-using job_result = std::expected<std::string, error>;
+/// Runs each job in a child, so many at one time. Children die with this process, and with this
+/// object.
+class worker_processes final : public workers {
+ public:
+  /// \param run  runs in a child
+  worker_processes(unsigned at_once, job_function run);
+  worker_processes(const worker_processes&) = delete;
+  worker_processes& operator=(const worker_processes&) = delete;
+  ~worker_processes() override;
 
-struct job_functions {
-  /// Runs in a child. What it throws is an error of the job.
-  std::function<job_result(std::size_t job)> run;
-  /// Runs in this process when a job has ended, in the order in which they do. An error ends it
-  /// all.
-  std::function<std::expected<void, error>(std::size_t job, job_result result)> done;
-  /// Runs in this process a few times a second.
-  std::function<void()> meanwhile = [] {};
+  [[nodiscard]] bool has_room() const override { return children_.size() < at_once_; }
+  [[nodiscard]] bool at_work() const override { return !children_.empty(); }
+  [[nodiscard]] std::expected<void, error> start(std::size_t job) override;
+  [[nodiscard]] std::expected<std::vector<ended_job>, error> wait(
+      std::chrono::milliseconds longest) override;
+
+ private:
+  struct child {
+    std::size_t job = 0;
+    pid_t process = -1;
+    int pipe = -1;
+    std::string text{};  // what it has written so far
+  };
+
+  static bool read_more(child& c);
+  static job_result outcome_of(child& c);
+
+  std::size_t at_once_;
+  job_function run_;
+  std::vector<child> children_;
 };
-
-/// Runs each job in a child process, so many at one time, in the order given. Children die with
-/// this process.
-/// \return what `done` returned; errc::io if not one process could be started
-[[nodiscard]] std::expected<void, error> run_in_processes(std::span<const std::size_t> jobs,
-                                                          unsigned at_once,
-                                                          const job_functions& functions);
 
 }  // namespace memsim::cli

@@ -19,16 +19,22 @@ struct outcome {
   std::string complaints{};
 };
 
-/// Runs `memsim ARGUMENTS` in a scratch directory. A redirection among the arguments counts.
+/// Runs a command in a scratch directory. A redirection among the arguments counts.
 /// \param first  what the shell does before
-inline outcome run_program(const temporary_directory& scratch, const std::string& arguments,
-                           const std::string& first = "true") {
-  const std::string line = "cd " + scratch.path().string() + " && " + first +
-                           " && " MEMSIM_PROGRAM " > out.txt 2> err.txt < /dev/null " + arguments;
+inline outcome run_command(const temporary_directory& scratch, const std::string& command,
+                           const std::string& arguments, const std::string& first = "true") {
+  const std::string line = "cd " + scratch.path().string() + " && " + first + " && " + command +
+                           " > out.txt 2> err.txt < /dev/null " + arguments;
   const int status = std::system(line.c_str());
   return {.status = WEXITSTATUS(status),
           .out = scratch.read("out.txt"),
           .complaints = scratch.read("err.txt")};
+}
+
+/// Likewise `memsim ARGUMENTS`.
+inline outcome run_program(const temporary_directory& scratch, const std::string& arguments,
+                           const std::string& first = "true") {
+  return run_command(scratch, MEMSIM_PROGRAM, arguments, first);
 }
 
 }  // namespace memsim::test

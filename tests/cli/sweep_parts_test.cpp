@@ -2,6 +2,7 @@
 // What memsim sweep is made of: its points, its journal, its processes.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "catch.hpp"
+#include "cli/jobs.hpp"
+#include "cli/mpi_launch.hpp"
 #include "cli/progress.hpp"
 #include "cli/sweep_journal.hpp"
 #include "cli/sweep_plan.hpp"
@@ -67,7 +70,12 @@ TEST_CASE("a sweep is another if anything of it is", "[cli][sweep]") {
   CHECK(id != plan_of("x", {"a=2,1"}).id());
   CHECK(id != plan_of("x", {"b=1,2"}).id());
   CHECK(id != plan_of("x", {"a=1", "b=2"}).id());
-  CHECK(id != plan_of("x", {"a=1,2"}, "2").id());
+  CHECK(id == plan_of("x", {"a=1,2"}, "2").id());
+
+  const auto run = plan_of("x", {"a=1,2"}, "1").run_id();
+  CHECK(run == plan_of("x", {"a=1,2"}, "1").run_id());
+  CHECK(run != plan_of("x", {"a=1,2"}, "2").run_id());
+  CHECK(run != plan_of("y", {"a=1,2"}, "1").run_id());
 }
 
 TEST_CASE("a journal has what was added when it is opened again", "[cli][sweep]") {
@@ -153,16 +161,17 @@ TEST_CASE("jobs run in processes of their own, and their results come back", "[c
   const unsigned at_once = GENERATE(1U, 3U, 20U);
   std::map<std::size_t, std::string> results;
   const auto parent = getpid();
-  const auto ran = run_in_processes(
-      jobs, at_once,
-      {.run = [&](std::size_t job) -> job_result {
-         if (getpid() == parent) return fail(errc::io, "in the parent");
-         return std::string(job * 100'000, 'x') + std::to_string(job);  // more than a pipe holds
-       },
-       .done = [&](std::size_t job, job_result result) -> std::expected<void, error> {
-         results[job] = result ? *result : result.error().message();
-         return {};
-       }});
+  worker_processes processes{at_once, [&](std::size_t job) -> job_result {
+                               if (getpid() == parent) return fail(errc::io, "in the parent");
+                               return std::string(job * 100'000, 'x') +  // more than a pipe holds
+                                      std::to_string(job);
+                             }};
+  const auto ran =
+      run_jobs(jobs, processes,
+               {.done = [&](std::size_t job, job_result result) -> std::expected<void, error> {
+                 results[job] = result ? *result : result.error().message();
+                 return {};
+               }});
   REQUIRE(ran);
   REQUIRE(results.size() == jobs.size());
   for (const auto job : jobs) {
@@ -174,23 +183,23 @@ TEST_CASE("a job that crashes, throws or fails takes nothing with it", "[cli][sw
   const std::vector<std::size_t> jobs{0, 1, 2, 3, 4};
   std::map<std::size_t, std::string> failed;
   std::size_t succeeded = 0;
-  const auto ran = run_in_processes(
-      jobs, 2,
-      {.run = [](std::size_t job) -> job_result {
-         if (job == 0) raise(SIGKILL);
-         if (job == 1) throw std::runtime_error{"thrown"};
-         if (job == 2) return fail(errc::no_memory, "failed");
-         if (job == 3) _exit(7);
-         return "fine";
-       },
-       .done = [&](std::size_t job, job_result result) -> std::expected<void, error> {
-         if (result) {
-           ++succeeded;
-         } else {
-           failed[job] = result.error().message();
-         }
-         return {};
-       }});
+  worker_processes processes{2, [](std::size_t job) -> job_result {
+                               if (job == 0) raise(SIGKILL);
+                               if (job == 1) throw std::runtime_error{"thrown"};
+                               if (job == 2) return fail(errc::no_memory, "failed");
+                               if (job == 3) _exit(7);
+                               return "fine";
+                             }};
+  const auto ran =
+      run_jobs(jobs, processes,
+               {.done = [&](std::size_t job, job_result result) -> std::expected<void, error> {
+                 if (result) {
+                   ++succeeded;
+                 } else {
+                   failed[job] = result.error().message();
+                 }
+                 return {};
+               }});
   REQUIRE(ran);
   CHECK(succeeded == 1);
   CHECK(failed ==
@@ -202,17 +211,36 @@ TEST_CASE("a job that crashes, throws or fails takes nothing with it", "[cli][sw
 
 TEST_CASE("what cannot be kept ends the work, and the processes", "[cli][sweep]") {
   const std::vector<std::size_t> jobs{0, 1};
-  const auto ran =
-      run_in_processes(jobs, 2,
-                       {.run = [](std::size_t job) -> job_result {
-                          if (job == 1) sleep(1000);
-                          return "done";
-                        },
-                        .done = [](std::size_t, const job_result&) -> std::expected<void, error> {
-                          return fail(errc::io, "full");
-                        }});
+  worker_processes processes{2, [](std::size_t job) -> job_result {
+                               if (job == 1) sleep(1000);
+                               return "done";
+                             }};
+  const auto ran = run_jobs(
+      jobs, processes, {.done = [](std::size_t, const job_result&) -> std::expected<void, error> {
+        return fail(errc::io, "full");
+      }});
   REQUIRE_FALSE(ran);
   CHECK(ran.error().message() == "full");
+}
+
+TEST_CASE("who started this process is read from the environment", "[cli][sweep]") {
+  const auto launch_with = [](const std::map<std::string, std::string>& environment) {
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+    const auto launch = find_mpi_launch();
+    for (const auto& [name, value] : environment) unsetenv(name.c_str());
+    return launch;
+  };
+  CHECK_FALSE(launch_with({}));
+  const auto open_mpi = launch_with({{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "3"}});
+  REQUIRE(open_mpi);
+  CHECK(open_mpi->rank == 2);
+  CHECK(open_mpi->ranks == 3);
+  CHECK(launch_with({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}}).value_or(mpi_launch{}).ranks == 2);
+  for (const auto* bad : {"", "x", "3", "-1", "2 "}) {
+    CAPTURE(bad);
+    CHECK_FALSE(launch_with({{"PMI_RANK", bad}, {"PMI_SIZE", "3"}}));
+  }
+  CHECK_FALSE(launch_with({{"PMI_RANK", "0"}}));
 }
 
 TEST_CASE("the time left is what the rest takes at the pace so far", "[cli][sweep]") {

@@ -18,44 +18,16 @@
 
 #include "catch.hpp"
 #include "run_program.hpp"
+#include "sweep_tables.hpp"
 
 using namespace memsim;
+using namespace memsim::test;
 using test::run_program;
 using test::temporary_directory;
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view scenario_text = R"(
-[machine]
-memory = "64 MiB"
-cpus = 2
-[ageing]
-recipe = "build_farm"
-turnover = 1
-)";
-
-const std::string points =
-    " --vary ageing.recipe=build_farm,fill_shuffle_free,memory_pressure,order_mixed_churn"
-    " --vary ageing.occupancy=0.4,0.6,0.8"
-    " --vary machine.profile=linux_6_1,linux_6_12";
-
-struct tables {
-  std::string csv;
-  std::string json;
-
-  friend bool operator==(const tables&, const tables&) = default;
-};
-
-tables read_tables(const temporary_directory& scratch, const std::string& directory) {
-  return {.csv = scratch.read(directory + "/results.csv"),
-          .json = scratch.read(directory + "/results.json")};
-}
-
-std::size_t lines_of(const std::string& text) {
-  return static_cast<std::size_t>(std::ranges::count(text, '\n'));
-}
 
 /// Starts a sweep and ends it after a while, as `kill -9` does.
 void run_and_kill(const temporary_directory& scratch, const std::string& arguments,
@@ -147,13 +119,17 @@ TEST_CASE("a sweep that is killed again and again ends in the same tables", "[cl
   REQUIRE(run_program(scratch, "sweep s.toml -o undisturbed" + points).status == 0);
   random_stream random{1, "sweep test"};
   std::size_t records = 0;
-  for (int i = 0; i < 12; ++i) {
+  bool was_part_done = false;
+  // Later and later, until it was killed between its first point and its last.
+  for (unsigned i = 0; i < 12 || (!was_part_done && i < 100); ++i) {
     run_and_kill(scratch, "sweep s.toml -j 2 -o killed" + points,
-                 std::chrono::microseconds{random.below(150'000)});
+                 std::chrono::microseconds{random.below(150'000 * (1 + i / 12))});
     const auto now = lines_of(scratch.read("killed/journal"));
     CHECK(now >= records);  // nothing that was finished is lost
     records = now;
+    was_part_done = was_part_done || (now > 2 && now < 2 + 24);
   }
+  CHECK(was_part_done);
   const auto finished = run_program(scratch, "sweep s.toml -o killed" + points);
   CHECK(finished.status == 0);
   CHECK((read_tables(scratch, "killed") == read_tables(scratch, "undisturbed")));
@@ -204,3 +180,42 @@ TEST_CASE("a sweep that cannot be is refused before it begins", "[cli][sweep]") 
   refused("s.toml --vary seed=1 -j 0", "'0' is not a whole number from 1 to 4096");
   refused("s.toml --vary seed=1 -o s.toml", "s.toml: cannot be made");
 }
+
+TEST_CASE("two sweeps do not work in one directory", "[cli][sweep]") {
+  temporary_directory scratch;
+  scratch.write("s.toml", scenario_text);
+  REQUIRE(run_program(scratch, "sweep s.toml --vary seed=1 -o out").status == 0);
+  const int journal = open((scratch.path() / "out/journal").c_str(), O_RDWR | O_CLOEXEC);
+  struct flock whole{};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  REQUIRE(fcntl(journal, F_SETLK, &whole) == 0);
+  const auto second = run_program(scratch, "sweep s.toml --vary seed=1 -o out");
+  CHECK(second.status == 2);
+  CHECK_THAT(second.complaints,
+             ContainsSubstring("out/journal: another memsim sweep is at work in this directory"));
+  std::jthread going{[journal] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{300});
+    close(journal);
+  }};
+  CHECK(run_program(scratch, "sweep s.toml --vary seed=1 -o out").status == 0);
+}
+
+#ifndef MEMSIM_MPIRUN
+TEST_CASE("without MPI a sweep is not run by every rank", "[cli][sweep]") {
+  temporary_directory scratch;
+  scratch.write("s.toml", scenario_text);
+  const auto rank = [&](int number) {
+    return run_program(
+        scratch, "sweep s.toml --vary seed=1",
+        "export OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=" + std::to_string(number));
+  };
+  const auto first = rank(0);
+  CHECK(first.status == 2);
+  CHECK_THAT(first.complaints, ContainsSubstring("built without MPI"));
+  const auto another = rank(1);
+  CHECK(another.status == 2);
+  CHECK(another.complaints == "");
+  CHECK_FALSE(fs::exists(scratch.path() / "memsim-sweep"));
+}
+#endif
