@@ -42,10 +42,13 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
     std::string_view name;
     std::expected<golden_result, error> (*replay)(golden_input);
   };
-  static constexpr std::array subjects{
-      subject{"page_alloc", replay_page_alloc}, subject{"direct_map", replay_direct_map},
-      subject{"secretmem", replay_secretmem},   subject{"contig", replay_contig},
-      subject{"compaction", replay_contig},     subject{"cma", replay_cma}};
+  static constexpr std::array subjects{subject{"page_alloc", replay_page_alloc},
+                                       subject{"direct_map", replay_direct_map},
+                                       subject{"secretmem", replay_secretmem},
+                                       subject{"contig", replay_contig},
+                                       subject{"compaction", replay_contig},
+                                       subject{"cma", replay_cma},
+                                       subject{"thp", replay_thp}};
   const auto* const known = std::ranges::find(subjects, header->subject, &subject::name);
   auto result = known->replay({std::move(*header), *profile, std::move(lines), name});
   if (result && result->compared == 0) {

@@ -72,9 +72,10 @@ TEST_CASE("every decision of every recorded kernel is reproduced", "[golden]") {
     std::size_t files;
     std::uint64_t decisions;  // of each file at least
   };
-  const auto [name, least_files, least_decisions] = GENERATE(
-      subject{"page_alloc", 26, 1000}, subject{"direct_map", 6, 2000}, subject{"secretmem", 14, 1},
-      subject{"contig", 7, 2000}, subject{"compaction", 9, 10000}, subject{"cma", 6, 300});
+  const auto [name, least_files, least_decisions] =
+      GENERATE(subject{"page_alloc", 26, 1000}, subject{"direct_map", 6, 2000},
+               subject{"secretmem", 14, 1}, subject{"contig", 7, 2000},
+               subject{"compaction", 9, 10000}, subject{"cma", 6, 300}, subject{"thp", 47, 8});
   const auto files = all_recordings(name);
   REQUIRE(files.size() >= least_files);
   for (const auto& file : files) {
@@ -164,7 +165,7 @@ TEST_CASE("what is not a recording is refused with its line", "[golden]") {
              ContainsSubstring("x.trace:3: longer than 16777216 bytes: scenario xxx"));
   CHECK_THAT(message("hello"), ContainsSubstring("x.trace:1: this is not a recording"));
   CHECK_THAT(message("hello\n"), ContainsSubstring("x.trace:1: this is not a recording"));
-  CHECK_THAT(message("trace thp 1\n"),
+  CHECK_THAT(message("trace swap 1\n"),
              ContainsSubstring("recordings of page_alloc, direct_map, secretmem"));
   CHECK_THAT(message(replaced(small_recording, "end\n", "")), ContainsSubstring("ends before"));
   CHECK_THAT(message(replaced(small_recording, "f 0\n", "f 7\n")),

@@ -32,7 +32,7 @@ struct golden_result {
   /// Decisions: the block of each request, each fallback record, each line of each snapshot after
   /// the first (from which the replay starts); each page moved, each scanner's step and each result
   /// of contiguous ranges and compaction; each claim on a CMA area; the direct map's counters after
-  /// each step, and each run of the map at the end.
+  /// each step, and each run of the map at the end; each step of processes with huge pages.
   std::uint64_t compared = 0;
   std::uint64_t identical = 0;
   /// Steps that the recording does not describe closely enough to simulate them, so that their
