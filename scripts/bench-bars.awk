@@ -44,6 +44,9 @@ END {
   translations("sequential_4K")
   translations("hot_set")
   translations("random")
+  ratio("anonymous_fault/16GiB", "ns_per_fault", 8)
+  limit("anonymous_fault/16GiB", "ns_per_fault", 200)
+  limit("anonymous_fault/16GiB", "ns_per_unmap")
   exit missed
 }
 
