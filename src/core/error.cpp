@@ -20,6 +20,7 @@ std::string_view name_of(errc code) {
     case errc::bus_error: return "bus error";
     case errc::not_permitted: return "not permitted";
     case errc::killed: return "killed";
+    case errc::no_space: return "no space";
   }
   std::unreachable();
 }

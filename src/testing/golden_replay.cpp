@@ -48,7 +48,8 @@ std::expected<golden_result, error> replay_golden(std::istream& input, std::stri
                                        subject{"contig", replay_contig},
                                        subject{"compaction", replay_contig},
                                        subject{"cma", replay_cma},
-                                       subject{"thp", replay_thp}};
+                                       subject{"thp", replay_thp},
+                                       subject{"hugetlb", replay_hugetlb}};
   const auto* const known = std::ranges::find(subjects, header->subject, &subject::name);
   auto result = known->replay({std::move(*header), *profile, std::move(lines), name});
   if (result && result->compared == 0) {

@@ -53,5 +53,6 @@ struct golden_input {
 [[nodiscard]] std::expected<golden_result, error> replay_contig(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_cma(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_thp(golden_input input);
+[[nodiscard]] std::expected<golden_result, error> replay_hugetlb(golden_input input);
 
 }  // namespace memsim::testing

@@ -100,6 +100,7 @@ void address_space::merge_areas(vpn first, vpn end) {
     if (next == areas_.end()) return;
     const bool alike = at->end == next->first && at->allowed == next->allowed &&
                        at->advice == next->advice && at->locked == next->locked &&
+                       at->no_reserve == next->no_reserve && at->source->joins_areas() &&
                        at->own == next->own && at->source == next->source &&
                        at->with == next->with && at->note == next->note &&
                        next->offset == at->number_of(next->first);
@@ -175,6 +176,7 @@ std::expected<vpn, error> address_space::mmap(context& ctx, frame_count pages,
   area.allowed = how.allowed;
   area.advice = how.advice;
   area.locked = how.locked;
+  area.no_reserve = how.no_reserve;
   area.with = how.with;
   area.source = &source;
   area.offset = is_anonymous ? first.value() : how.offset;
@@ -207,12 +209,18 @@ std::expected<void, error> address_space::munmap(context& ctx, vpn first, frame_
   if (auto* const last = area_of(end); last != nullptr && last->first < end) {
     split_area(ctx, *last, end);
   }
-  for (at = area_above(first); at != areas_.end() && at->first < end; at = area_above(first)) {
+  for (at = area_above(first); at != areas_.end() && at->first < end; ++at) {
     unmap(ctx, at->first, at->end);
-    at->source->unmap(ctx, {*this, *at});
+  }
+  std::vector<backing*> left;
+  for (at = area_above(first); at != areas_.end() && at->first < end; at = area_above(first)) {
+    auto& source = *at->source;
+    source.unmap(ctx, {*this, *at});
     remove_area(*at);
+    if (&source != &vm_->anonymous_ && source.mappings().empty()) left.push_back(&source);
   }
   trim_tables(ctx, first);
+  for (auto* const source : left) source->unused(ctx);
   return {};
 }
 
@@ -323,12 +331,13 @@ std::expected<void, error> address_space::mremap(context& ctx, vpn first, frame_
   moved.offset = is_new ? to.value() : source->number_of(first);
   moved.first = to;
   moved.end = to + pages;
-  if (auto prepared = prepare_move(ctx, first, end, to); !prepared) {
+  const auto unit = std::max(source->source->granule(), page_size::m2);
+  if (auto prepared = prepare_move(ctx, first, end, to, unit); !prepared) {
     trim_tables(ctx, to);
     return prepared;
   }
   add_area(moved);
-  move_entries(ctx, first, end, to);
+  move_entries(ctx, first, end, to, unit);
   // The mapping goes on elsewhere: its backing has lost none.
   if (source->first < first) split_area(ctx, *source, first);
   if (auto* const last = area_of(first); last->end > end) split_area(ctx, *last, end);

@@ -35,7 +35,11 @@ std::expected<void, error> backing::fork(context&, const mapped_area&, const map
   return {};
 }
 
+void backing::unmapping(context&, const mapped_area&, vpn, pfn) {}
+
 void backing::unmap(context&, const mapped_area&) {}
+
+void backing::unused(context&) {}
 
 void backing::release(context& ctx, const released_page& page) {
   if (page.is_private) vm_->memory().free(ctx, page.first, page.size);

@@ -171,14 +171,19 @@ std::expected<void, error> address_space::copy_parts(context& ctx, vma& area, vp
 // A page of a backing whose pages are large: it says by what it is replaced.
 std::expected<void, error> address_space::copy_large(context& ctx, vma& area, vpn page,
                                                      const table_walk& at) {
-  prepare(area);
   const auto first = page.base(at.size);
   const auto shared = at.entry->frame();
   const auto want = request(area, first, purpose::write);
   const auto fresh = area.source->copy_on_write(ctx, want, shared);
-  if (!fresh) return std::unexpected{fresh.error()};
+  if (!fresh) {
+    if (fresh.error().code() == errc::again) return {};
+    return std::unexpected{fresh.error()};
+  }
   if (killed_ && *fresh == shared) return was_killed_error();
-  if (*fresh != shared) give(ctx, want, *fresh, at.size, shared);
+  if (*fresh != shared) {
+    prepare(area);
+    give(ctx, want, *fresh, at.size, shared);
+  }
   if (killed_) return drop_killed(ctx, *fresh);
   vm_->pages_[*fresh].exclusive = true;
   const auto old = std::exchange(

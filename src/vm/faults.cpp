@@ -78,6 +78,11 @@ std::expected<void, error> address_space::resolve(context& ctx, vma& area, vpn p
 std::expected<void, error> address_space::fault_missing(context& ctx, vma& area, vpn page,
                                                         purpose how) {
   const auto want = request(area, page, how);
+  if (const auto granule = area.source->granule(); granule != page_size::k4) {
+    // What a page was promised for is not taken in vain.
+    const auto made = table_.make(ctx, page.base(granule), granule);
+    if (!made) return std::unexpected{made.error()};
+  }
   const auto found = area.source->fault(ctx, want);
   if (!found) return std::unexpected{found.error()};
   if (found->what == backing_page::zeroes) {
@@ -121,7 +126,15 @@ std::expected<void, error> address_space::map_backing(context& ctx, const fault_
                 found.size, want.page);
   }
   const auto made = table_.make(ctx, base, found.size);
-  if (!made) return std::unexpected{made.error()};
+  if (!made) {
+    if (found.what == backing_page::given) {
+      area.source->release(ctx, {.first = found.first,
+                                 .size = order_of(found.size),
+                                 .is_private = true,
+                                 .index = area.number_of(base)});
+    }
+    return std::unexpected{made.error()};
+  }
   if (found.what == backing_page::no_page) {
     **made = page_entry::bare(found.first);
   } else if (found.what == backing_page::given) {

@@ -23,6 +23,7 @@ std::expected<address_space*, error> address_space::fork(context& ctx) {
 
 std::expected<void, error> address_space::copy_area(context& ctx, vma& from, address_space& child) {
   auto& to = child.add_area(from);
+  vm_->place_after(from, to);
   to.locked = false;
   if (auto told = from.source->fork(ctx, {*this, from}, {child, to}); !told) return told;
   // Without pages of its own there is nothing that could not be had by a fault.

@@ -16,9 +16,12 @@ std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx
     if (pages_.count(frame) == 0) return fail(errc::invalid, "frame {}: nobody mapped it", frame);
   }
   failure_report report{.outcome = failure_outcome::lost, .mapped = mappings_of(frame)};
-  const auto page = pages_[frame];
+  // Modelling assumption: of a backing's large page nothing is used again.
+  const auto first = pages_.head_of(frame);
+  const auto page = pages_[first];
+  const auto frames = frames_of(page.size());
   if (!page.is_private()) {
-    unmap(ctx, frame);
+    unmap(ctx, first);
     report.outcome = backing_of(page).memory_failure(ctx, page.number);
   } else {
     for (const auto& at : report.mapped) {
@@ -27,8 +30,8 @@ std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx
       at.process->flush(ctx, stale_range::of(at.page, frames_of(at.size), at.size));
     }
   }
-  pages_[frame] = {};
-  charges_.drop(frame, 1);
+  for (frame_count i = 0; i < frames; ++i) pages_[first + i] = {};
+  charges_.drop(first, frames);
   retire(ctx, frame);
   return report;
 }

@@ -147,12 +147,12 @@ void page_table::set_aside(vpn page) {
   entry = {};
 }
 
-void page_table::move_pmd(context& ctx, vpn from, vpn to) {
+void page_table::move_whole(context& ctx, vpn from, vpn to, page_size size) {
   forget_leaf();
-  auto& target = *find(to, page_size::m2);
+  auto& target = *find(to, size);
   // A table that was emptied makes room for the one that comes.
   if (target.is_table()) free_node(ctx, target.table_number());
-  target = std::exchange(*find(from, page_size::m2), page_entry{});
+  target = std::exchange(*find(from, size), page_entry{});
   ctx.done.entries_written += 2;
 }
 

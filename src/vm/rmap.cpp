@@ -42,7 +42,21 @@ std::vector<virtual_memory::attachment>& virtual_memory::attached(anon_vma_id id
 // Anonymous memory is found by its anon_vma alone.
 void virtual_memory::attach(address_space& space, vma& area) {
   for (const auto id : area.chain) attached(id).push_back({&space, &area});
-  if (area.source != &anonymous_) area.source->mappings_.push_back({space, area});
+  if (area.source == &anonymous_) return;
+  auto& mappings = area.source->mappings_;
+  auto after = mappings.end();
+  while (after != mappings.begin() && area.offset < std::prev(after)->area.offset) --after;
+  mappings.insert(after, {space, area});
+}
+
+// A child's area comes directly after its parent's.
+void virtual_memory::place_after(const vma& parent, const vma& child) {
+  if (parent.source == &anonymous_) return;
+  auto& mappings = parent.source->mappings_;
+  const auto place_of = [&](const vma& area) {
+    return std::ranges::find(mappings, &area, [](const mapped_area& m) { return &m.area; });
+  };
+  mappings.splice(std::next(place_of(parent)), mappings, place_of(child));
 }
 
 void virtual_memory::detach(vma& area) {
@@ -138,6 +152,14 @@ void virtual_memory::unmap(context& ctx, pfn page, const address_space* except) 
     at.process->unmap_one(ctx, *at.process->table_.walk(at.page).entry, at.size);
     at.process->flush(ctx, stale_range::of(at.page, frames_of(at.size), at.size));
   }
+  end_unmapping();
+}
+
+void virtual_memory::unmap(context& ctx, address_space& process, vpn page) {
+  const auto at = process.table_.walk(page);
+  if (at.entry == nullptr || !at.entry->is_leaf()) return;
+  process.unmap_one(ctx, *at.entry, at.size);
+  process.flush(ctx, stale_range::of(page.base(at.size), frames_of(at.size), at.size));
   end_unmapping();
 }
 

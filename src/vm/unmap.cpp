@@ -41,6 +41,11 @@ void address_space::unmap(context& ctx, vpn first, vpn end, zap what) {
     const bool is_kept = !entry.is_page() || !vm_->pages_.is_private(entry.frame());
     if (what == zap::kept_pages && !is_kept) return;
     stale.add(page, size);
+    if (size != page_size::k4 && entry.is_page()) {
+      if (auto* const area = area_of(page); area->source->granule() != page_size::k4) {
+        area->source->unmapping(ctx, {*this, *area}, page, entry.frame());
+      }
+    }
     unmap_one(ctx, entry, size);
   });
   vm_->end_unmapping();
@@ -64,20 +69,20 @@ void address_space::trim_tables(context& ctx, vpn around) {
   table_.trim(ctx, first, end);
 }
 
-// Calls `use(page, next, target, whole)` for stretches of a move that one table has at either end;
-// whole ones are all of a table, or a large page.
+// Calls `use(page, next, target, whole)` for stretches of a move that one entry of `unit` has at
+// either end; whole ones are all of it: of a table, or of a large page.
 template <class Use>
-void address_space::for_stretches(vpn first, vpn end, vpn to, Use use) {
-  const auto rest_of_table = [](vpn page) {
-    return pageblock_frames - (page.value() - page.base(page_size::m2).value());
+void address_space::for_stretches(vpn first, vpn end, vpn to, page_size unit, Use use) {
+  const auto rest_of_unit = [&](vpn page) {
+    return frames_of(unit) - (page.value() - page.base(unit).value());
   };
   for (auto page = first; page < end;) {
     const auto target = to + (page.value() - first.value());
     const auto count = std::min(
-        {rest_of_table(page), rest_of_table(target), frame_count{end.value() - page.value()}});
-    const auto* const pmd = table_.find(page, page_size::m2);
-    if (pmd != nullptr && !pmd->is_none()) {
-      use(page, page + count, target, count == pageblock_frames);
+        {rest_of_unit(page), rest_of_unit(target), frame_count{end.value() - page.value()}});
+    const auto* const entry = table_.find(page, unit);
+    if (entry != nullptr && !entry->is_none()) {
+      use(page, page + count, target, count == frames_of(unit));
     }
     page = page + count;
   }
@@ -85,24 +90,24 @@ void address_space::for_stretches(vpn first, vpn end, vpn to, Use use) {
 
 // All that the move takes of memory, so that it can fail before anything has moved. A table is made
 // also where no entry comes to.
-std::expected<void, error> address_space::prepare_move(context& ctx, vpn first, vpn end, vpn to) {
+std::expected<void, error> address_space::prepare_move(context& ctx, vpn first, vpn end, vpn to,
+                                                       page_size unit) {
   std::expected<void, error> done;
-  for_stretches(first, end, to, [&](vpn, vpn, vpn target, bool whole) {
+  for_stretches(first, end, to, unit, [&](vpn, vpn, vpn target, bool whole) {
     if (!done) return;
-    const auto made = table_.make(ctx, target, whole ? page_size::m2 : page_size::k4);
+    const auto made = table_.make(ctx, target, whole ? unit : page_size::k4);
     if (!made) done = std::unexpected{made.error()};
   });
   return done;
 }
 
 // Each stretch is flushed before the next is moved (F9).
-void address_space::move_entries(context& ctx, vpn first, vpn end, vpn to) {
-  for_stretches(first, end, to, [&](vpn page, vpn next, vpn target, bool whole) {
+void address_space::move_entries(context& ctx, vpn first, vpn end, vpn to, page_size unit) {
+  for_stretches(first, end, to, unit, [&](vpn page, vpn next, vpn target, bool whole) {
     if (whole) {
-      const auto size =
-          table_.find(page, page_size::m2)->is_table() ? page_size::k4 : page_size::m2;
-      table_.move_pmd(ctx, page, target);
-      return flush(ctx, stale_range::of(page, pageblock_frames, size));
+      const auto size = table_.find(page, unit)->is_table() ? page_size::k4 : unit;
+      table_.move_whole(ctx, page, target, unit);
+      return flush(ctx, stale_range::of(page, frames_of(unit), size));
     }
     if (table_.find(page, page_size::m2)->is_leaf()) split_pmd(ctx, page, keep_dirty::no);
     auto* const from = table_.find(page, page_size::k4);

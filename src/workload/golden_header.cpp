@@ -7,8 +7,8 @@
 namespace memsim::detail {
 namespace {
 
-constexpr std::array<std::string_view, 7> known_subjects{
-    "page_alloc", "direct_map", "secretmem", "contig", "compaction", "cma", "thp"};
+constexpr std::array<std::string_view, 8> known_subjects{
+    "page_alloc", "direct_map", "secretmem", "contig", "compaction", "cma", "thp", "hugetlb"};
 constexpr unsigned known_version = 1;
 constexpr std::uint64_t most_mib = 16 << 20;
 

@@ -72,10 +72,10 @@ TEST_CASE("every decision of every recorded kernel is reproduced", "[golden]") {
     std::size_t files;
     std::uint64_t decisions;  // of each file at least
   };
-  const auto [name, least_files, least_decisions] =
-      GENERATE(subject{"page_alloc", 26, 1000}, subject{"direct_map", 6, 2000},
-               subject{"secretmem", 14, 1}, subject{"contig", 7, 2000},
-               subject{"compaction", 9, 10000}, subject{"cma", 6, 300}, subject{"thp", 47, 8});
+  const auto [name, least_files, least_decisions] = GENERATE(
+      subject{"page_alloc", 26, 1000}, subject{"direct_map", 6, 2000}, subject{"secretmem", 14, 1},
+      subject{"contig", 7, 2000}, subject{"compaction", 9, 10000}, subject{"cma", 6, 300},
+      subject{"thp", 47, 8}, subject{"hugetlb", 92, 9});
   const auto files = all_recordings(name);
   REQUIRE(files.size() >= least_files);
   for (const auto& file : files) {

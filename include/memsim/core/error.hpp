@@ -34,6 +34,7 @@ enum class errc : unsigned char {
   bus_error,      ///< what is mapped there has no such page, or has lost it (SIGBUS)
   not_permitted,  ///< it takes a right, or a limit, that whoever asked does not have
   killed,         ///< the process that asks has been killed
+  no_space,       ///< what is set aside for it is used up, though memory may not be
 };
 
 [[nodiscard]] std::string_view name_of(errc);

@@ -38,7 +38,8 @@ struct fault_request;
 struct mapping_request {
   protection allowed = protection::read_write;
   thp_advice advice = thp_advice::none;
-  bool locked = false;  ///< MAP_LOCKED
+  bool locked = false;      ///< MAP_LOCKED
+  bool no_reserve = false;  ///< MAP_NORESERVE: the backing is to promise nothing
   /// Where; what is mapped there goes. Otherwise above all that is mapped, aligned to 2 MiB or, if
   /// that is more, to the granule of what is mapped.
   std::optional<vpn> at{};
@@ -317,9 +318,9 @@ class address_space final : public oom_candidate {
   void free_lazily(context& ctx, vpn first, vpn end);
   void trim_tables(context& ctx, vpn around);
   template <class Use>
-  void for_stretches(vpn first, vpn end, vpn to, Use use);
-  std::expected<void, error> prepare_move(context& ctx, vpn first, vpn end, vpn to);
-  void move_entries(context& ctx, vpn first, vpn end, vpn to);
+  void for_stretches(vpn first, vpn end, vpn to, page_size unit, Use use);
+  std::expected<void, error> prepare_move(context& ctx, vpn first, vpn end, vpn to, page_size unit);
+  void move_entries(context& ctx, vpn first, vpn end, vpn to, page_size unit);
   template <class Use>
   void for_entries(vpn first, vpn end, Use use);
 

@@ -103,17 +103,21 @@ class backing {
   [[nodiscard]] virtual_memory& vm() const { return *vm_; }
   /// Its number among those of its virtual memory, from 1.
   [[nodiscard]] std::uint32_t id() const { return id_; }
-  /// Areas that map it, in the order in which they were made.
+  /// Areas that map it, by their first page of it; among equals a child's directly after its
+  /// parent's, and otherwise in the order in which they were made.
   [[nodiscard]] const std::list<mapped_area>& mappings() const { return mappings_; }
 
   /// Mappings are multiples of it; so is what is unmapped of them.
   [[nodiscard]] virtual page_size granule() const { return page_size::k4; }
   /// Whether its pages may be held: get_user_pages() fails otherwise with EFAULT.
   [[nodiscard]] virtual bool lends_pages() const { return true; }
+  /// Whether areas that continue each other become one.
+  [[nodiscard]] virtual bool joins_areas() const { return true; }
   /// Whether a child has its parent's entries also for shared pages, instead of faults.
   [[nodiscard]] virtual bool copies_entries_at_fork() const { return false; }
 
-  /// Promises what a mapping may use, at mmap(). What it returns is what mmap() returns.
+  /// Promises what a mapping may use, at mmap(), unless `of.area.no_reserve`. What it returns is
+  /// what mmap() returns.
   [[nodiscard]] virtual std::expected<void, error> reserve(context& ctx, const mapped_area& of);
   /// The page that a process uses.
   /// \return errc::bus_error (SIGBUS), errc::no_memory
@@ -129,6 +133,8 @@ class backing {
                                                                  const fault_request& want,
                                                                  pfn page);
   /// For a granule above 4 KiB: the page to be written instead of `shared`, which may be the same.
+  /// \return errc::again to have the fault begin anew, with whatever is mapped then;
+  ///         errc::bus_error, errc::no_memory
   /// \throws usage_error unless overridden
   [[nodiscard]] virtual std::expected<pfn, error> copy_on_write(context& ctx,
                                                                 const fault_request& want,
@@ -138,8 +144,13 @@ class backing {
   /// A child has the same mapping as its parent.
   [[nodiscard]] virtual std::expected<void, error> fork(context& ctx, const mapped_area& parent,
                                                         const mapped_area& child);
-  /// A mapping, or the part of it that its area stands for, is gone; its entries are already.
+  /// For a granule above 4 KiB: an entry of a mapping is about to go.
+  virtual void unmapping(context& ctx, const mapped_area& of, vpn page, pfn frame);
+  /// A mapping, or the part of it that its area stands for, is gone; the entries of all that goes
+  /// with it are already.
   virtual void unmap(context& ctx, const mapped_area& of);
+  /// The last mapping is gone, and what unmapped it is done. It may end itself.
+  virtual void unused(context& ctx);
   /// Nobody maps or holds a page any more. Private ones go to the page allocator and kept ones
   /// stay, unless overridden.
   virtual void release(context& ctx, const released_page& page);

@@ -68,9 +68,9 @@ class page_table {
   /// Frees the tables that hold nothing but pages from `first` to before `before`, none of which is
   /// mapped any more.
   void trim(context& ctx, vpn first, vpn before);
-  /// Moves the whole table, or the large page, of 2 MiB to an entry of 2 MiB that has nothing, or a
-  /// table without entries.
-  void move_pmd(context& ctx, vpn from, vpn to);
+  /// Moves the large page, or of 2 MiB the whole table, to an entry of the same size that has
+  /// nothing, or a table without entries.
+  void move_whole(context& ctx, vpn from, vpn to, page_size size);
 
   /// Tables of all levels, those set aside included.
   [[nodiscard]] frame_count tables() const { return tables_; }

@@ -189,6 +189,8 @@ class virtual_memory final : public page_owner, public file_mapper {
   void unmap(context& ctx, backing& of, std::uint64_t first, frame_count count, unmap_what what);
   /// Removes the entries for a page from all processes but one.
   void unmap(context& ctx, pfn page, const address_space* except = nullptr);
+  /// Removes the entry for a page from one process, without a word to its backing.
+  void unmap(context& ctx, address_space& process, vpn page);
   /// fallocate(FALLOC_FL_PUNCH_HOLE): pages of a backing are unmapped and given up.
   void punch_hole(context& ctx, backing& of, std::uint64_t first, frame_count count);
   /// ftruncate(): the same from `size` on, private copies included.
@@ -287,6 +289,7 @@ class virtual_memory final : public page_owner, public file_mapper {
   anon_vma_id add_anon_vma();
   [[nodiscard]] std::vector<attachment>& attached(anon_vma_id id);
   void attach(address_space& space, vma& area);
+  void place_after(const vma& parent, const vma& child);
   void detach(vma& area);
   [[nodiscard]] bool finds_all_mappings(pfn page) const;
   void replace_frames(pfn from, pfn to);

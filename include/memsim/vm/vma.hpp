@@ -49,6 +49,8 @@ struct vma : boost::intrusive::set_base_hook<boost::intrusive::optimize_size<tru
   std::uint32_t note = 0;  ///< the backing's own; parts and children begin with the same
   /// Its pages stay in memory (VM_LOCKED).
   bool locked = false;
+  /// Nothing was promised for it (MAP_NORESERVE).
+  bool no_reserve = false;
   /// Whose its new private pages are; none before there was any.
   anon_vma_id own = anon_vma_id::none;
   /// All that its private pages may belong to, its own first.
