@@ -155,7 +155,11 @@ lru_reclaim::fate lru_reclaim::judge_unused(frame_index frame, page_owner& owner
 lru_reclaim::fate lru_reclaim::swap_out(frame_index frame, page_owner& owner) {
   const auto page = core_.frames_.info(frame);
   const auto outcome = owner.swaps_out(pfn{frame}, page.tag);
-  if (outcome == write_outcome::refused) return fate::activate;
+  if (outcome == write_outcome::refused) {
+    core_.reclaim_.swap_used -= pages_of(frame);
+    core_.set_flags(frame, page.flags - page_flag::swap_cached - page_flag::dirty);
+    return fate::activate;
+  }
   core_.reclaim_counts_.swap_outs += pages_of(frame);
   ctx_.done.pages_swapped_out += pages_of(frame);
   core_.set_flags(frame, page.flags - page_flag::dirty);

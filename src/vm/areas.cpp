@@ -147,6 +147,7 @@ std::expected<vpn, error> address_space::mmap(context& ctx, frame_count pages,
                                               const mapping_request& how) {
   check_range(how.at.value_or(vpn{}), pages);
   if (auto may = may_map(how, pages); !may) return std::unexpected{may.error()};
+  const activity_scope changing{ctx, *this, activity::changing};
   auto& source = how.source == nullptr ? vm_->anonymous() : *how.source;
   const bool is_anonymous = how.source == nullptr;
   if (is_anonymous && (how.with == sharing::shared_pages || how.offset != 0)) {
@@ -168,7 +169,7 @@ std::expected<vpn, error> address_space::mmap(context& ctx, frame_count pages,
                 pages, first, how.offset, source.granule());
   }
   if (how.at) {
-    if (auto gone = munmap(ctx, first, pages); !gone) return std::unexpected{gone.error()};
+    if (auto gone = munmap(ctx, first, pages, &source); !gone) return std::unexpected{gone.error()};
   }
   vma area;
   area.first = first;
@@ -180,8 +181,12 @@ std::expected<vpn, error> address_space::mmap(context& ctx, frame_count pages,
   area.with = how.with;
   area.source = &source;
   area.offset = is_anonymous ? first.value() : how.offset;
-  if (auto may = source.reserve(ctx, {*this, area}); !may) return std::unexpected{may.error()};
+  if (auto may = source.reserve(ctx, {*this, area}); !may) {
+    if (how.at && !is_anonymous && source.mappings().empty()) source.unused(ctx);
+    return std::unexpected{may.error()};
+  }
   add_area(area);
+  if (killed_) return was_killed_error();
   merge_areas(first, first + pages);
   // What cannot be had now is had at the first use.
   if (how.locked && !populate(ctx, first, pages) && killed_) return was_killed_error();
@@ -200,7 +205,14 @@ std::expected<void, error> address_space::check_granule(vpn first, vpn end) cons
 }
 
 std::expected<void, error> address_space::munmap(context& ctx, vpn first, frame_count pages) {
+  return munmap(ctx, first, pages, nullptr);
+}
+
+// `goes_on` is about to be mapped again.
+std::expected<void, error> address_space::munmap(context& ctx, vpn first, frame_count pages,
+                                                 const backing* goes_on) {
   check_range(first, pages);
+  const activity_scope changing{ctx, *this, activity::changing};
   const auto end = first + pages;
   if (auto whole = check_granule(first, end); !whole) return whole;
   auto at = area_above(first);
@@ -217,7 +229,8 @@ std::expected<void, error> address_space::munmap(context& ctx, vpn first, frame_
     auto& source = *at->source;
     source.unmap(ctx, {*this, *at});
     remove_area(*at);
-    if (&source != &vm_->anonymous_ && source.mappings().empty()) left.push_back(&source);
+    const bool is_unused = &source != &vm_->anonymous_ && source.mappings().empty();
+    if (is_unused && &source != goes_on) left.push_back(&source);
   }
   trim_tables(ctx, first);
   for (auto* const source : left) source->unused(ctx);
@@ -234,6 +247,7 @@ void address_space::munmap_all(context& ctx) {
 std::expected<void, error> address_space::mprotect(context& ctx, vpn first, frame_count pages,
                                                    protection allowed) {
   check_range(first, pages);
+  const activity_scope changing{ctx, *this, activity::changing};
   if (auto granule = check_granule(first, first + pages); !granule) return granule;
   stale_range stale;
   const bool whole = change_areas(
@@ -279,6 +293,7 @@ std::expected<void, error> address_space::madvise(context& ctx, vpn first, frame
 
 std::expected<void, error> address_space::set_locked(context& ctx, vpn first, frame_count pages,
                                                      bool locked) {
+  if (auto granule = check_granule(first, first + pages); !granule) return granule;
   const bool whole = change_areas(
       ctx, first, first + pages, true, [&](const vma& a) { return a.locked != locked; },
       [&](vma& area) { area.locked = locked; });
@@ -288,6 +303,7 @@ std::expected<void, error> address_space::set_locked(context& ctx, vpn first, fr
 
 std::expected<void, error> address_space::discard(context& ctx, vpn first, frame_count pages) {
   check_range(first, pages);
+  const activity_scope changing{ctx, *this, activity::changing};
   const auto end = first + pages;
   if (auto granule = check_granule(first, end); !granule) return granule;
   bool whole = true;
@@ -350,13 +366,15 @@ std::expected<void, error> address_space::mremap(context& ctx, vpn first, frame_
 residence address_space::resident(vpn first, frame_count pages) const {
   residence found;
   const_cast<address_space*>(this)->for_entries(
-      first, first + pages, [&](page_entry& entry, page_size size, vpn) {
+      first, first + pages, [&](page_entry& entry, page_size size, vpn base) {
         if (!entry.is_page()) return;
-        const auto count = frames_of(size);
-        found.resident += count;
-        if (size == page_size::m2) found.huge += count;
-        for (frame_count i = 0; i < count; ++i) {
-          found.unshared += vm_->pages_.mapcount(entry.frame() + i) == 1;
+        const auto from = std::max(first, base);
+        const auto to = std::min(first + pages, base + frames_of(size));
+        found.resident += to.value() - from.value();
+        if (size == page_size::m2) found.huge += to.value() - from.value();
+        for (auto page = from; page < to; page = page + 1) {
+          const auto part = page.value() - base.value();
+          found.unshared += vm_->pages_.mapcount(entry.frame() + part) == 1;
         }
       });
   return found;

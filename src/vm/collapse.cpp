@@ -6,6 +6,7 @@ namespace memsim {
 
 std::expected<void, error> address_space::collapse(context& ctx, vpn first) {
   check_range(first, pageblock_frames);
+  const activity_scope changing{ctx, *this, activity::changing};
   if (first != first.base(page_size::m2)) {
     return fail(errc::invalid, "page {} does not begin 2 MiB", first);
   }

@@ -48,7 +48,7 @@ void virtual_memory::own(pfn page, const vma& area) {
 
 bool address_space::is_enough(const table_walk& at, const vma& area, purpose how) const {
   const auto entry = *at.entry;
-  if (how == purpose::write) return entry.has(page_entry::writable);
+  if (how == purpose::write) return entry.is_present() && entry.has(page_entry::writable);
   if (how == purpose::read || area.with == sharing::shared_pages || !entry.is_page()) return true;
   return !vm_->pages_.is_private(entry.frame()) || vm_->pages_[entry.frame()].exclusive;
 }
@@ -65,7 +65,8 @@ std::expected<void, error> address_space::fault_protected(context& ctx, vma& are
   if (area.with == sharing::shared_pages) {
     if (!entry.is_bare()) {
       const auto may = area.source->make_writable(ctx, request(area, page, how), entry.frame());
-      if (!may) return may;
+      // It may have been replaced, or gone to make room.
+      if (!may || !entry.is_present()) return may;
     }
     return use();
   }
@@ -82,7 +83,7 @@ std::expected<void, error> address_space::fault_protected(context& ctx, vma& are
     return replace(ctx, area, page, entry, how);
   }
   if (huge == huge_page_id::none && !entry.is_zero()) {
-    return copy_large(ctx, area, page, at);
+    return copy_large(ctx, area, page, at, how);
   }
   if (entry.is_page() && vm_->may_reuse(entry.frame(), rules.whole)) {
     vm_->take_over_whole(entry.frame(), area);
@@ -109,6 +110,8 @@ std::expected<void, error> address_space::copy_huge(context& ctx, vma& area, vpn
                                         huge_fault_flags(vm_->how_.defrag, advised));
   if (!fresh) {
     ++vm_->counts_.fault_fallback;
+    if (killed_) return was_killed_error();
+    if (entry.is_table()) return {};
     if (entry.is_page()) return copy_parts(ctx, area, first, entry);
     split_pmd(ctx, page, keep_dirty::no);
     return {};
@@ -170,7 +173,7 @@ std::expected<void, error> address_space::copy_parts(context& ctx, vma& area, vp
 
 // A page of a backing whose pages are large: it says by what it is replaced.
 std::expected<void, error> address_space::copy_large(context& ctx, vma& area, vpn page,
-                                                     const table_walk& at) {
+                                                     const table_walk& at, purpose how) {
   const auto first = page.base(at.size);
   const auto shared = at.entry->frame();
   const auto want = request(area, first, purpose::write);
@@ -186,8 +189,9 @@ std::expected<void, error> address_space::copy_large(context& ctx, vma& area, vp
   }
   if (killed_) return drop_killed(ctx, *fresh);
   vm_->pages_[*fresh].exclusive = true;
-  const auto old = std::exchange(
-      *at.entry, page_entry::page(*fresh).with(page_entry::writable | page_entry::dirty));
+  auto next = page_entry::page(*fresh);
+  if (how == purpose::write) next.set(page_entry::writable | page_entry::dirty);
+  const auto old = std::exchange(*at.entry, next);
   ++ctx.done.entries_written;
   if (*fresh == shared) return {};
   vm_->map_small(*fresh);
@@ -200,7 +204,8 @@ std::expected<void, error> address_space::copy_large(context& ctx, vma& area, vp
 std::expected<void, error> address_space::replace(context& ctx, vma& area, vpn page,
                                                   page_entry& entry, purpose how) {
   prepare(area);
-  const auto content = entry.is_page() ? vm_->pages_[entry.frame()].content : 0;
+  const bool has_content = entry.is_page() || entry.is_bare();
+  const auto content = has_content ? vm_->content(entry.frame()) : 0;
   const auto fresh = vm_->new_page(ctx, request(area, page, how), content);
   if (!fresh) return std::unexpected{fresh.error()};
   auto next = page_entry::page(*fresh);
@@ -209,11 +214,15 @@ std::expected<void, error> address_space::replace(context& ctx, vma& area, vpn p
   ++ctx.done.entries_written;
   vm_->map_small(*fresh);
   if (!old.is_none()) flush(ctx, stale_range::of(page, 1, page_size::k4));
-  if (!old.is_page()) {
+  if (!has_content) {
     ++ctx.done.pages_zeroed;
     return {};
   }
   ++ctx.done.pages_copied;
+  if (old.is_bare()) {
+    ++vm_->fault_counts_.copies;
+    return {};
+  }
   if (how == purpose::unshare) {
     ++vm_->fault_counts_.unshared;
   } else {

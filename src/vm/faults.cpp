@@ -94,6 +94,21 @@ std::expected<void, error> address_space::fault_missing(context& ctx, vma& area,
   return map_backing(ctx, want, *found);
 }
 
+// Tables are made first. If memory is short for them a page that the backing keeps may go: it is
+// asked again then.
+std::expected<page_entry*, error> address_space::make_entry(context& ctx, const fault_request& want,
+                                                            backing_page& found) {
+  const auto before = table_.tables();
+  auto made = table_.make(ctx, want.page.base(found.size), found.size);
+  if (!made || found.what != backing_page::kept || table_.tables() == before) return made;
+  const auto again = want.in.area.source->fault(ctx, want);
+  if (!again) return std::unexpected{again.error()};
+  const auto filled = again->first == found.first && !again->filled ? found.filled : again->filled;
+  found = *again;
+  found.filled = filled;
+  return made;
+}
+
 std::expected<void, error> address_space::fault_zeroes(context& ctx, vma& area, vpn page,
                                                        purpose how) {
   const auto at = table_.walk(page);
@@ -112,34 +127,37 @@ std::expected<void, error> address_space::fault_zeroes(context& ctx, vma& area, 
 
 // The page of a backing, or for a private write a copy of it.
 std::expected<void, error> address_space::map_backing(context& ctx, const fault_request& want,
-                                                      const backing_page& found) {
+                                                      backing_page found) {
   auto& area = want.in.area;
   const bool is_shared = area.with == sharing::shared_pages;
   const bool is_copied = !is_shared && found.what == backing_page::kept;
-  if (found.size < area.source->granule() || found.first.value() % frames_of(found.size) != 0) {
+  const auto check = [&] {
+    if (found.size == area.source->granule() && found.first.value() % frames_of(found.size) == 0) {
+      return;
+    }
     throw_usage("a backing with pages of {} gave one of {} at frame {}", area.source->granule(),
                 found.size, found.first);
-  }
+  };
+  check();
   const auto base = want.page.base(found.size);
-  if (base < area.first || area.end < base + frames_of(found.size)) {
-    throw_usage("a backing gave a page of {} for page {}, which is more than its mapping has",
-                found.size, want.page);
-  }
-  const auto made = table_.make(ctx, base, found.size);
+  const auto made = make_entry(ctx, want, found);
   if (!made) {
-    if (found.what == backing_page::given) {
-      area.source->release(ctx, {.first = found.first,
-                                 .size = order_of(found.size),
-                                 .is_private = true,
-                                 .index = area.number_of(base)});
-    }
+    if (found.what == backing_page::given) drop_given(ctx, want, found);
     return std::unexpected{made.error()};
   }
+  check();
+  if (killed_) {
+    if (found.what == backing_page::given) drop_given(ctx, want, found);
+    return was_killed_error();
+  }
+  if (vm_->is_lost(found.first)) return fail(errc::bus_error, "page {} was lost", want.page);
   if (found.what == backing_page::no_page) {
+    if (found.filled) fill(found);
     **made = page_entry::bare(found.first);
   } else if (found.what == backing_page::given) {
     prepare(area);
     give(ctx, want, found.first, found.size, std::nullopt);
+    if (found.filled) fill(found);
     vm_->map_small(found.first);
     **made = page_entry::page(found.first);
   } else {
@@ -153,6 +171,21 @@ std::expected<void, error> address_space::map_backing(context& ctx, const fault_
     (*made)->set(page_entry::writable);
   }
   return {};
+}
+
+void address_space::fill(const backing_page& found) {
+  for (frame_count i = 0; i < frames_of(found.size); ++i) {
+    vm_->fill(found.first + i, *found.filled);
+  }
+}
+
+// There is nothing to map it to any more.
+void address_space::drop_given(context& ctx, const fault_request& want, const backing_page& found) {
+  const auto& area = want.in.area;
+  area.source->release(ctx, {.first = found.first,
+                             .size = order_of(found.size),
+                             .is_private = true,
+                             .index = area.number_of(want.page.base(found.size))});
 }
 
 bool address_space::may_be_huge(const vma& area, vpn page) const {
@@ -210,7 +243,7 @@ void address_space::give(context& ctx, const fault_request& want, pfn page, page
   const auto& area = want.in.area;
   auto& head = vm_->pages_.add_large(page, size);
   for (frame_count i = 0; i < frames && copied; ++i) {
-    vm_->pages_[page + i].content = vm_->pages_[*copied + i].content;
+    vm_->pages_[page + i].content = vm_->content(*copied + i);
   }
   head.number = area.number_of(want.page.base(size));
   head.owner = area.own;
@@ -242,7 +275,15 @@ std::expected<std::vector<held_page>, error> address_space::hold(context& ctx, v
   };
   std::vector<held_page> held;
   for (frame_count i = 0; i < pages; ++i) {
-    const auto page = hold_one(first + i);
+    const auto page = [&]() -> std::expected<held_page, error> {
+      const activity_scope changing{ctx, *this, activity::changing};
+      return hold_one(first + i);
+    }();
+    if (killed_) {
+      if (page) held.push_back(*page);
+      vm_->release(ctx, held, how.kind);
+      return was_killed_error();
+    }
     if (!page) {
       if (is_pin) vm_->release(ctx, held, how.kind);
       if (is_pin || held.empty()) return std::unexpected{page.error()};

@@ -2,6 +2,7 @@
 #include <memsim/vm/file_backing.hpp>
 
 #include <limits>
+#include <vector>
 
 #include <memsim/vm/virtual_memory.hpp>
 
@@ -9,17 +10,20 @@ namespace memsim {
 
 file_backing::file_backing(virtual_memory& vm, page_cache& files, std::uint64_t pages)
     : backing{vm}, files_{&files}, file_{files.add_file()}, size_{pages} {
-  files.set_mapper(&vm);
+  files.add_mapper(vm);
 }
+
+file_backing::~file_backing() { files_->remove_mapper(); }
 
 std::expected<backing_page, error> file_backing::fault(context& ctx, const fault_request& want) {
   const auto index = want.index();
   if (index >= size_) return fail(errc::bus_error, "page {} of a file of {}", index, size_);
-  const bool was_cached = files_->find(file_, index).has_value();
+  if (lost_.contains(index)) return fail(errc::bus_error, "page {} of a file was lost", index);
   const auto page = files_->read(ctx, file_, index);
   if (!page) return std::unexpected{page.error()};
   backing_page found{.what = backing_page::kept, .first = *page};
-  if (!was_cached) {
+  const auto& known = vm().pages()[*page];
+  if (known.source != id() || known.number != index || known.is_private()) {
     const auto content = contents_.find(index);
     found.filled = content == contents_.end() ? 0 : content->second;
   }
@@ -37,10 +41,15 @@ void file_backing::written(std::uint64_t index, std::uint64_t content) {
 
 void file_backing::punch_hole(context& ctx, std::uint64_t first, frame_count count) {
   files_->punch_hole(ctx, file_, first, count);
-  const auto end = count > std::numeric_limits<std::uint64_t>::max() - first
-                       ? contents_.end()
-                       : contents_.lower_bound(first + count);
-  contents_.erase(contents_.lower_bound(first), end);
+  const bool to_end = count > std::numeric_limits<std::uint64_t>::max() - first;
+  const auto past = [&](auto& of) { return to_end ? of.end() : of.lower_bound(first + count); };
+  std::vector<pfn> kept;
+  for (auto at = contents_.lower_bound(first); at != past(contents_); ++at) {
+    if (const auto page = files_->find(file_, at->first)) kept.push_back(*page);
+  }
+  contents_.erase(contents_.lower_bound(first), past(contents_));
+  lost_.erase(lost_.lower_bound(first), past(lost_));
+  for (const auto page : kept) vm().set_content(page, 0);
 }
 
 void file_backing::truncate(context& ctx, std::uint64_t size) {
@@ -53,7 +62,10 @@ failure_outcome file_backing::memory_failure(context&, std::uint64_t index) {
   if (!page) return failure_outcome::recovered;
   const bool is_dirty = vm().memory().page(*page).flags.has_any(page_flag::dirty);
   files_->abandon(file_, index);
-  return is_dirty ? failure_outcome::lost : failure_outcome::recovered;
+  if (!is_dirty) return failure_outcome::recovered;
+  lost_.insert(index);
+  contents_.erase(index);
+  return failure_outcome::lost;
 }
 
 }  // namespace memsim

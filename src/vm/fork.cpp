@@ -25,7 +25,11 @@ std::expected<void, error> address_space::copy_area(context& ctx, vma& from, add
   auto& to = child.add_area(from);
   vm_->place_after(from, to);
   to.locked = false;
-  if (auto told = from.source->fork(ctx, {*this, from}, {child, to}); !told) return told;
+  if (auto told = from.source->fork(ctx, {*this, from}, {child, to}); !told) {
+    // It has no part in what is then undone.
+    child.remove_area(to);
+    return told;
+  }
   // Without pages of its own there is nothing that could not be had by a fault.
   if (from.own == anon_vma_id::none && !from.source->copies_entries_at_fork()) return {};
   if (from.own != anon_vma_id::none) {

@@ -9,6 +9,7 @@ namespace memsim {
 std::expected<void, error> address_space::discard_lazily(context& ctx, vpn first,
                                                          frame_count pages) {
   check_range(first, pages);
+  const activity_scope changing{ctx, *this, activity::changing};
   const auto end = first + pages;
   bool whole = true;
   auto page = first;
@@ -66,7 +67,7 @@ bool virtual_memory::drops(pfn page, std::uint32_t) {
   const auto is_dirty = [&](const mapping_place& at) {
     return entry_at(at).has(page_entry::dirty);
   };
-  if (std::ranges::any_of(places, is_dirty) || !finds_all_mappings(page)) {
+  if (std::ranges::any_of(places, is_dirty) || !finds_all_mappings(page) || is_locked(page)) {
     written_again_.push_back(page);
     return false;
   }

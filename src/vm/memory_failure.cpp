@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame that the machine has lost: who mapped it, and what becomes of its contents.
+#include <algorithm>
+
 #include <memsim/vm/virtual_memory.hpp>
 
 namespace memsim {
 
 std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx, pfn frame) {
-  if (frame >= memory_->frames().end()) return lose_bare(ctx, frame);
+  const auto has_it = [&](const backing* of) { return of != nullptr && of->index_of(frame); };
+  if (frame >= memory_->frames().end() || std::ranges::any_of(backings_, has_it)) {
+    return lose_bare(ctx, frame);
+  }
   if (pages_.count(frame) == 0 && pages_[pages_.head_of(frame)].source == 0) {
     return fail(errc::invalid, "frame {}: no process uses it", frame);
   }
@@ -23,9 +28,12 @@ std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx
   if (!page.is_private()) {
     unmap(ctx, first);
     report.outcome = backing_of(page).memory_failure(ctx, page.number);
-  } else {
+  }
+  if (report.outcome == failure_outcome::lost) {
     for (const auto& at : report.mapped) {
-      *at.process->table_.walk(at.page).entry = page_entry::poison();
+      auto* const entry = at.process->table_.walk(at.page).entry;
+      if (entry == nullptr) continue;
+      *entry = page_entry::poison();
       ++ctx.done.entries_written;
       at.process->flush(ctx, stale_range::of(at.page, frames_of(at.size), at.size));
     }
@@ -39,6 +47,7 @@ std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx
 // Never used again, and in nobody's way.
 void virtual_memory::retire(context& ctx, pfn frame) {
   ++corrupted_;
+  lost_.insert(frame);
   if (!is_assigned(frame)) return;
   memory_->assign(ctx, frame, {.kind = page_kind::driver});
   memory_->pin(frame);

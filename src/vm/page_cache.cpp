@@ -175,7 +175,21 @@ bool page_cache::was_referenced(pfn page, std::uint32_t) {
   return mapper_ != nullptr && mapper_->was_accessed(page);
 }
 
+void page_cache::add_mapper(file_mapper& mapper) {
+  if (mapper_ != nullptr && mapper_ != &mapper) {
+    throw_usage("pages of a page cache are mapped by one virtual memory");
+  }
+  mapper_ = &mapper;
+  ++mapper_uses_;
+}
+
+void page_cache::remove_mapper() {
+  if (mapper_uses_ == 0) throw_usage("nobody maps pages of this page cache");
+  if (--mapper_uses_ == 0) mapper_ = nullptr;
+}
+
 bool page_cache::drops(pfn page, std::uint32_t tag) {
+  if (mapper_ != nullptr && mapper_->is_locked(page)) return false;
   if (mapper_ != nullptr) mapper_->unmap_file_page(page);
   forget(tag);
   ++counts_.reclaimed;

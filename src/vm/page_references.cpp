@@ -213,11 +213,26 @@ std::uint64_t virtual_memory::content(pfn page) const {
   return found == bare_contents_.end() ? 0 : found->second;
 }
 
-void virtual_memory::set_content(pfn page, std::uint64_t content) {
+void virtual_memory::fill(pfn page, std::uint64_t content) {
   if (page < memory_->frames().end()) {
     pages_[page].content = content;
   } else {
     bare_contents_[page] = content;
+  }
+}
+
+// As if a process had written it, the page is dirty, and not to be freed lazily any more.
+void virtual_memory::set_content(pfn page, std::uint64_t content) {
+  fill(page, content);
+  if (page >= memory_->frames().end()) return;
+  const auto first = pages_.head_of(page);
+  const auto& head = pages_[first];
+  if (head.source == 0) return;
+  if (!head.is_private()) {
+    if (is_assigned(first)) memory_->mark_dirty(first);
+    backing_of(head).written(head.number + (page.value() - first.value()), content);
+  } else if (head.is_lazily_free) {
+    written_again_.push_back(page);
   }
 }
 

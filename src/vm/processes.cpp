@@ -62,7 +62,9 @@ void address_space::killed(context& ctx) {
 
 // All that it has is gone.
 void address_space::end(context& ctx) {
+  const auto before = std::exchange(doing_, activity::changing);
   munmap_all(ctx);
+  doing_ = before;
   if (std::exchange(uses_huge_zero_, false)) --vm_->huge_zero_users_;
 }
 

@@ -18,6 +18,14 @@ virtual_memory::virtual_memory(page_allocator& memory, const virtual_memory_conf
 
 virtual_memory::~virtual_memory() = default;
 
+bool virtual_memory::is_locked(pfn page) const {
+  if (!is_mapped(page)) return false;
+  return std::ranges::any_of(mappings_of(page), [](const mapping_place& at) {
+    const auto* const area = at.process->find(at.page);
+    return area != nullptr && area->locked;
+  });
+}
+
 std::vector<statistic_value> virtual_memory::statistics() const {
   auto values = values_of(counts_, thp_statistics);
   for (auto& value : values_of(fault_counts_, fault_statistics)) values.push_back(value);
@@ -25,8 +33,8 @@ std::vector<statistic_value> virtual_memory::statistics() const {
 }
 
 void virtual_memory::exit(context& ctx, address_space& process) {
-  process.end(ctx);
   memory_->remove_oom_candidate(process);
+  process.end(ctx);
   std::erase_if(processes_, [&](const auto& p) { return p.get() == &process; });
 }
 
@@ -126,6 +134,7 @@ void virtual_memory::replace_frames(pfn from, pfn to) {
 void virtual_memory::unmap_file_page(pfn page) {
   context uncounted;
   unmap(uncounted, page);
+  if (pages_[page].source != 0) pages_[page] = {};
 }
 
 void virtual_memory::protect_file_page(pfn page) {
@@ -147,9 +156,14 @@ bool virtual_memory::was_accessed(pfn page) {
 }
 
 void virtual_memory::unmap(context& ctx, pfn page, const address_space* except) {
+  const auto first = pages_.head_of(page);
   for (const auto& at : mappings_of(page)) {
     if (at.process == except) continue;
-    at.process->unmap_one(ctx, *at.process->table_.walk(at.page).entry, at.size);
+    // To release one may have ended the process of another.
+    const auto now = at.process->table_.walk(at.page);
+    if (now.entry == nullptr || !now.entry->is_page() || now.size != at.size) continue;
+    if (pages_.head_of(now.entry->frame()) != first) continue;
+    at.process->unmap_one(ctx, *now.entry, at.size);
     at.process->flush(ctx, stale_range::of(at.page, frames_of(at.size), at.size));
   }
   end_unmapping();
@@ -165,7 +179,9 @@ void virtual_memory::unmap(context& ctx, address_space& process, vpn page) {
 
 void virtual_memory::unmap(context& ctx, backing& of, std::uint64_t first, frame_count count,
                            unmap_what what) {
+  check_whole(of, first, count);
   const auto end = count > ~std::uint64_t{0} - first ? ~std::uint64_t{0} : first + count;
+  const auto changing = keep_processes(ctx, of);
   for (const auto& [process, area] : of.mappings()) {
     const auto from = std::max(first, area.offset);
     const auto to = std::min(end, area.offset + area.pages());
@@ -176,12 +192,33 @@ void virtual_memory::unmap(context& ctx, backing& of, std::uint64_t first, frame
   }
 }
 
+// Whoever is killed meanwhile ends afterwards.
+std::list<address_space::activity_scope> virtual_memory::keep_processes(context& ctx,
+                                                                        const backing& of) {
+  std::list<address_space::activity_scope> kept;
+  for (const auto& [process, area] : of.mappings()) {
+    if (process.doing_ != address_space::activity::nothing) continue;
+    kept.emplace_back(ctx, process, address_space::activity::changing);
+  }
+  return kept;
+}
+
+// Up to the end of everything, or of a page.
+void virtual_memory::check_whole(const backing& of, std::uint64_t first, frame_count count) {
+  const auto frames = frames_of(of.granule());
+  const bool to_end = count >= ~std::uint64_t{0} - first;
+  if (first % frames == 0 && (to_end || count % frames == 0)) return;
+  throw_usage("{} pages from page {} of a backing with pages of {}", count, first, of.granule());
+}
+
 void virtual_memory::punch_hole(context& ctx, backing& of, std::uint64_t first, frame_count count) {
+  const auto changing = keep_processes(ctx, of);
   unmap(ctx, of, first, count, unmap_what::kept_pages);
   of.punch_hole(ctx, first, count);
 }
 
 void virtual_memory::truncate(context& ctx, backing& of, std::uint64_t size) {
+  const auto changing = keep_processes(ctx, of);
   unmap(ctx, of, size, ~std::uint64_t{0} - size, unmap_what::all);
   of.truncate(ctx, size);
 }

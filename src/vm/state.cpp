@@ -9,7 +9,7 @@ void address_space::add_to(digest& d) const {
   for (const auto& area : areas_) {
     d.add(area.first.value()).add(area.end.value()).add(static_cast<std::uint64_t>(area.allowed));
     d.add(static_cast<std::uint64_t>(area.advice)).add(static_cast<std::uint64_t>(area.with));
-    d.add(area.locked).add(area.note).add(area.source->id()).add(area.offset);
+    d.add(area.locked).add(area.no_reserve).add(area.note).add(area.source->id()).add(area.offset);
     d.add(static_cast<std::uint64_t>(area.own)).add(area.chain.size());
     for (const auto id : area.chain) d.add(static_cast<std::uint64_t>(id));
     // A walk may remember where it ended; it changes nothing else.

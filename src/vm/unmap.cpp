@@ -38,7 +38,8 @@ void address_space::unmap(context& ctx, vpn first, vpn end, zap what) {
   split_pmd_across(ctx, end);
   stale_range stale;
   for_entries(first, end, [&](page_entry& entry, page_size size, vpn page) {
-    const bool is_kept = !entry.is_page() || !vm_->pages_.is_private(entry.frame());
+    const bool is_kept =
+        !entry.is_poison() && (!entry.is_page() || !vm_->pages_.is_private(entry.frame()));
     if (what == zap::kept_pages && !is_kept) return;
     stale.add(page, size);
     if (size != page_size::k4 && entry.is_page()) {

@@ -2,7 +2,9 @@
 // Backings of the kinds that policies are: a pool of large pages, a device without descriptors, a
 // file that lends nothing.
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <memsim/testing/invariants.hpp>
@@ -141,6 +143,182 @@ struct one_process {
 };
 
 }  // namespace
+
+namespace {
+
+// Whatever it is asked, its answer takes memory; meanwhile somebody may be killed.
+struct hungry_file final : backing {
+  using backing::backing;
+  void eat(context& ctx) {
+    while (is_hungry) {
+      if (!vm().memory().alloc(ctx, order{0}, gfp_kernel)) return;
+      if (stop_when_killed != nullptr && stop_when_killed->was_killed()) return;
+    }
+  }
+  std::expected<void, error> reserve(context& ctx, const mapped_area&) override {
+    if (when == "reserve") eat(ctx);
+    return {};
+  }
+  std::expected<backing_page, error> fault(context& ctx, const fault_request& want) override {
+    auto& page = pages[want.index()];
+    if (!page) page = *vm().memory().alloc(ctx, order{0}, gfp_kernel);
+    return backing_page{.what = backing_page::kept, .first = *page, .writable = true};
+  }
+  void unmap(context& ctx, const mapped_area&) override {
+    if (when == "unmap") eat(ctx);
+  }
+  void release(context& ctx, const released_page&) override {
+    if (when == "release") eat(ctx);
+  }
+  bool is_hungry = false;
+  std::string when{};
+  const address_space* stop_when_killed = nullptr;
+  std::map<std::uint64_t, std::optional<pfn>> pages{};
+};
+
+}  // namespace
+
+SCENARIO("a process may be killed by what its own call takes", "[vm][backing]") {
+  const std::string when = GENERATE("reserve", "unmap", "release");
+  const std::string what = GENERATE("mmap", "munmap", "discard", "punch_hole", "truncate", "exit");
+  page_allocator memory{{.memory = memory_map::x86_64(64_MiB)}};
+  virtual_memory vm{memory};
+  context ctx;
+  {
+    hungry_file file{vm};
+    auto& process = vm.add_process();
+    const mapping_request shared{.source = &file, .with = sharing::shared_pages};
+    const auto heap = *process.mmap(ctx, 1000);
+    for (frame_count i = 0; i < 1000; ++i) REQUIRE(process.write(ctx, heap + i, 1));
+    const auto one = *process.mmap(ctx, 8, shared);
+    const auto two = *process.mmap(ctx, 8, shared);
+    for (frame_count i = 0; i < 8; ++i) {
+      REQUIRE(process.write(ctx, one + i, 1));
+      REQUIRE(process.write(ctx, two + i, 1));
+    }
+    file.is_hungry = true;
+    file.when = when;
+    file.stop_when_killed = &process;
+    if (what == "mmap") static_cast<void>(process.mmap(ctx, 8, shared));
+    if (what == "munmap") static_cast<void>(process.munmap(ctx, one, 1000));
+    if (what == "discard") static_cast<void>(process.discard(ctx, one, 8));
+    if (what == "punch_hole") vm.punch_hole(ctx, file, 0, 8);
+    if (what == "truncate") vm.truncate(ctx, file, 2);
+    file.is_hungry = what == "exit";
+    if (process.was_killed()) {
+      CHECK_FALSE(process.maps_any(vpn{}, 1 << 20));
+      CHECK(process.table().tables() == 0);
+      CHECK(process.read(ctx, one).error().code() == errc::killed);
+    }
+    vm.exit(ctx, process);
+    CHECK(file.mappings().empty());
+  }
+  CHECK(memsim::testing::check_invariants(memory).empty());
+}
+
+SCENARIO("a shared page that goes while it is to be made writable is asked for again",
+         "[vm][backing]") {
+  struct replacing final : backing {
+    using backing::backing;
+    std::expected<backing_page, error> fault(context& ctx, const fault_request&) override {
+      if (!page) page = *vm().memory().alloc(ctx, order{0}, gfp_kernel);
+      return backing_page{.what = backing_page::kept, .first = *page, .writable = replaced};
+    }
+    std::expected<void, error> make_writable(context& ctx, const fault_request&, pfn old) override {
+      vm().unmap(ctx, old);
+      page.reset();
+      replaced = true;
+      return {};
+    }
+    std::optional<pfn> page{};
+    bool replaced = false;
+  };
+  one_process m;
+  replacing file{m.vm};
+  const auto at = *m.process->mmap(m.ctx, 1, {.source = &file, .with = sharing::shared_pages});
+  REQUIRE(m.process->read(m.ctx, at));
+  REQUIRE(m.process->write(m.ctx, at, 77));
+  REQUIRE(m.process->translate(at));
+  CHECK(m.vm.content(*m.process->translate(at)) == 77);
+  m.vm.exit(m.ctx, *m.process);
+}
+
+SCENARIO("pages of a large granule are not cut", "[vm][backing]") {
+  one_process m;
+  large_pool pool{m.vm, m.ctx, 2};
+  const auto at = *m.process->mmap(m.ctx, large, {.source = &pool, .with = sharing::shared_pages});
+  REQUIRE(m.process->write(m.ctx, at, 5));
+  CHECK(m.process->mlock(m.ctx, at + 3, 1).error().code() == errc::invalid);
+  CHECK(m.process->munlock(m.ctx, at + 3, 1).error().code() == errc::invalid);
+  CHECK_THROWS_WITH(m.vm.punch_hole(m.ctx, pool, 3, 5),
+                    "5 pages from page 3 of a backing with pages of 2M");
+  CHECK_THROWS_WITH(m.vm.truncate(m.ctx, pool, 3), ContainsSubstring("with pages of 2M"));
+  CHECK(m.process->resident(at + 5, 1).resident == 1);
+  CHECK(m.process->read(m.ctx, at) == 5u);
+}
+
+SCENARIO("a child whose mapping is refused leaves nothing of it", "[vm][backing]") {
+  struct childless final : backing {
+    using backing::backing;
+    std::expected<backing_page, error> fault(context&, const fault_request&) override {
+      return fail(errc::bus_error, "nothing");
+    }
+    std::expected<void, error> fork(context&, const mapped_area&, const mapped_area&) override {
+      return fail(errc::no_memory, "no children");
+    }
+    void unmap(context&, const mapped_area&) override { ++unmapped; }
+    int unmapped = 0;
+  };
+  one_process m;
+  childless file{m.vm};
+  REQUIRE(m.process->mmap(m.ctx, 1, {.source = &file, .with = sharing::shared_pages}));
+  CHECK(m.process->fork(m.ctx).error().message() == "no children");
+  CHECK(file.unmapped == 0);
+  CHECK(file.mappings().size() == 1);
+  CHECK(m.vm.processes() == 1);
+}
+
+SCENARIO("a mapping that takes the place of a backing's last one keeps it in use",
+         "[vm][backing]") {
+  struct watched final : backing {
+    using backing::backing;
+    std::expected<void, error> reserve(context&, const mapped_area&) override {
+      if (refuses) return fail(errc::no_memory, "no more");
+      return {};
+    }
+    std::expected<backing_page, error> fault(context&, const fault_request&) override {
+      return fail(errc::bus_error, "nothing");
+    }
+    void unused(context&) override { ++ends; }
+    int ends = 0;
+    bool refuses = false;
+  };
+  one_process m;
+  watched file{m.vm};
+  mapping_request how{.source = &file, .with = sharing::shared_pages};
+  how.at = *m.process->mmap(m.ctx, 1, how);
+  REQUIRE(m.process->mmap(m.ctx, 1, how));
+  CHECK(file.ends == 0);
+  file.refuses = true;
+  CHECK_FALSE(m.process->mmap(m.ctx, 1, how));
+  CHECK(file.ends == 1);
+  CHECK(file.mappings().empty());
+}
+
+SCENARIO("private copies of frames without descriptors have what these had", "[vm][backing]") {
+  one_process m;
+  bare_device device{m.vm, page_size::k4};
+  const auto shared =
+      *m.process->mmap(m.ctx, 8, {.source = &device, .with = sharing::shared_pages});
+  const auto own = *m.process->mmap(m.ctx, 8, {.source = &device});
+  REQUIRE(m.process->write(m.ctx, shared + 2, 5));
+  REQUIRE(m.process->read(m.ctx, own + 2) == 5u);
+  REQUIRE(m.process->mprotect(m.ctx, own, 8, protection::read));
+  REQUIRE(m.process->mprotect(m.ctx, own, 8, protection::read_write));
+  REQUIRE(m.process->write(m.ctx, own + 2, 6));
+  CHECK(m.process->read(m.ctx, shared + 2) == 5u);
+  CHECK(m.vm.faults().copies == 1);
+}
 
 SCENARIO("a pool of large pages is shared by those who map its file", "[vm][backing]") {
   one_process m;
@@ -323,9 +501,18 @@ SCENARIO("what a backing gives has to fit", "[vm][backing]") {
   wrong file{m.vm};
   const auto page = *m.process->mmap(m.ctx, 1, {.source = &file, .with = sharing::shared_pages});
   file.answer = {.what = backing_page::kept, .first = pfn{512}, .size = page_size::m2};
-  CHECK_THROWS_WITH(m.process->read(m.ctx, page), ContainsSubstring("more than its mapping has"));
-  file.answer = {.what = backing_page::kept, .first = pfn{3}, .size = page_size::m2};
-  CHECK_THROWS_WITH(m.process->read(m.ctx, page), ContainsSubstring("at frame 3"));
+  CHECK_THROWS_WITH(m.process->read(m.ctx, page), ContainsSubstring("one of 2M at frame 512"));
+  struct askew final : backing {
+    using backing::backing;
+    [[nodiscard]] page_size granule() const override { return page_size::m2; }
+    std::expected<backing_page, error> fault(context&, const fault_request&) override {
+      return backing_page{.what = backing_page::kept, .first = pfn{3}, .size = page_size::m2};
+    }
+  };
+  askew crooked{m.vm};
+  const auto at =
+      *m.process->mmap(m.ctx, large, {.source = &crooked, .with = sharing::shared_pages});
+  CHECK_THROWS_WITH(m.process->read(m.ctx, at), ContainsSubstring("one of 2M at frame 3"));
   file.answer = {.what = backing_page::zeroes};
   CHECK_THROWS_AS(m.process->read(m.ctx, page), usage_error);
   CHECK_THROWS_AS(m.process->mmap(m.ctx, 1, {.with = sharing::shared_pages}), usage_error);

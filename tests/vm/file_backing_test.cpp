@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/vm/file_backing.hpp>
 
+#include <vector>
+
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
 
@@ -25,7 +27,120 @@ struct file_machine {
   }
 };
 
+// Until nothing more can be had without reclaim.
+void fill_memory(file_machine& m, frame_count leave) {
+  std::vector<pfn> taken;
+  while (const auto page = m.memory.alloc(m.ctx, order{0}, gfp_atomic)) taken.push_back(*page);
+  for (frame_count i = 0; i < leave && !taken.empty(); ++i) {
+    m.memory.free(m.ctx, taken.back(), order{0});
+    taken.pop_back();
+  }
+}
+
 }  // namespace
+
+SCENARIO("a file's page that leaves the cache is known no more", "[vm][file_backing]") {
+  file_machine m;
+  const auto at = *m.process->mmap(m.ctx, 100, m.shared);
+  REQUIRE(m.process->read(m.ctx, at + 1));
+  const auto old = *m.process->translate(at + 1);
+  REQUIRE(m.process->munmap(m.ctx, at, 100));
+  CHECK(m.cache.drop_clean(m.ctx) == 1);
+  CHECK(m.vm.memory_failure(m.ctx, old).error().code() == errc::invalid);
+}
+
+SCENARIO("what was written is read again, whoever brought the page", "[vm][file_backing]") {
+  file_machine m;
+  const auto at = *m.process->mmap(m.ctx, 100, m.shared);
+  REQUIRE(m.process->write(m.ctx, at + 1, 7));
+  CHECK(m.cache.sync(m.ctx, m.file.file()) == 1);
+  REQUIRE(m.process->munmap(m.ctx, at, 100));
+  CHECK(m.cache.drop_clean(m.ctx) == 1);
+  // read(2)
+  REQUIRE(m.cache.read(m.ctx, m.file.file(), 1));
+  const auto again = *m.process->mmap(m.ctx, 100, m.shared);
+  CHECK(m.process->read(m.ctx, again + 1) == 7u);
+}
+
+SCENARIO("what a device writes to a file's page is not lost", "[vm][file_backing]") {
+  file_machine m;
+  const auto at = *m.process->mmap(m.ctx, 100, m.shared);
+  const auto held = *m.process->hold(m.ctx, at, 1, pin_to_write);
+  m.cache.sync(m.ctx, m.file.file());
+  m.vm.set_content(*held[0].page, 9);
+  CHECK(m.is_dirty(*held[0].page));
+  m.vm.release(m.ctx, held, hold_kind::pin);
+  m.cache.sync(m.ctx, m.file.file());
+  REQUIRE(m.process->munmap(m.ctx, at, 100));
+  CHECK(m.cache.drop_clean(m.ctx) == 1);
+  const auto again = *m.process->mmap(m.ctx, 100, m.shared);
+  CHECK(m.process->read(m.ctx, again) == 9u);
+}
+
+SCENARIO("a page that somebody holds stays in the hole, empty", "[vm][file_backing]") {
+  file_machine m;
+  const auto at = *m.process->mmap(m.ctx, 100, m.shared);
+  REQUIRE(m.process->write(m.ctx, at, 5));
+  const auto held = *m.process->hold(m.ctx, at, 1, pin_to_write);
+  m.vm.punch_hole(m.ctx, m.file, 0, 10);
+  CHECK(m.process->read(m.ctx, at) == 0u);
+  m.vm.release(m.ctx, held, hold_kind::pin);
+  m.cache.sync(m.ctx, m.file.file());
+  REQUIRE(m.process->munmap(m.ctx, at, 100));
+  m.cache.drop_clean(m.ctx);
+  const auto again = *m.process->mmap(m.ctx, 100, m.shared);
+  CHECK(m.process->read(m.ctx, again) == 0u);
+}
+
+SCENARIO("locked pages of a file stay in memory", "[vm][file_backing]") {
+  file_machine m;
+  const auto at = *m.process->mmap(m.ctx, 100, m.shared);
+  REQUIRE(m.process->mlock(m.ctx, at, 50));
+  REQUIRE(m.cache.read(m.ctx, m.file.file(), 99));
+  fill_memory(m, 0);
+  // Each takes a page that can be given up, as long as there is one.
+  for (int i = 0; i < 200; ++i) static_cast<void>(m.memory.alloc(m.ctx, order{0}, gfp_kernel));
+  CHECK(m.process->resident(at, 50).resident == 50);
+  CHECK_FALSE(m.cache.find(m.file.file(), 99));
+}
+
+SCENARIO("a file's page that goes while tables are made for it is read again",
+         "[vm][file_backing]") {
+  file_machine m;
+  std::vector<vpn> places;
+  for (int i = 0; i < 40; ++i) {
+    places.push_back(*m.process->mmap(m.ctx, 1, m.shared));
+  }
+  REQUIRE(m.cache.read(m.ctx, m.file.file(), 0));
+  fill_memory(m, 0);
+  for (const auto place : places) {
+    if (!m.process->read(m.ctx, place)) continue;
+    const auto cached = m.cache.find(m.file.file(), 0);
+    REQUIRE(cached);
+    CHECK(m.process->translate(place) == cached);
+  }
+  CHECK(memsim::testing::check_invariants(m.memory).empty());
+}
+
+SCENARIO("a page cache that nobody maps any more has no mapper", "[vm][file_backing]") {
+  page_allocator memory{{.memory = memory_map::x86_64(64_MiB)}};
+  page_cache cache{memory};
+  context ctx;
+  {
+    virtual_memory vm{memory};
+    file_backing one{vm, cache, 4};
+    file_backing two{vm, cache, 4};
+    auto& process = vm.add_process();
+    const auto at = *process.mmap(ctx, 4, {.source = &one, .with = sharing::shared_pages});
+    REQUIRE(process.read(ctx, at));
+    vm.exit(ctx, process);
+    virtual_memory other{memory};
+    CHECK_THROWS_WITH(cache.add_mapper(other),
+                      "pages of a page cache are mapped by one virtual memory");
+  }
+  CHECK(cache.drop_clean(ctx) == 1);
+  CHECK_THROWS_WITH(cache.remove_mapper(), "nobody maps pages of this page cache");
+}
 
 SCENARIO("a file is read once, whoever maps it", "[vm][file_backing]") {
   file_machine m;

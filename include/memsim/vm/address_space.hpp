@@ -260,6 +260,8 @@ class address_space final : public oom_candidate {
   bool change_areas(context& ctx, vpn first, vpn end, bool stops, Differs differs, Change change);
   void protect(context& ctx, const vma& area, protection before, stale_range& stale);
   std::expected<void, error> set_locked(context& ctx, vpn first, frame_count pages, bool locked);
+  std::expected<void, error> munmap(context& ctx, vpn first, frame_count pages,
+                                    const backing* goes_on);
   void munmap_all(context& ctx);
 
   // processes.cpp
@@ -280,8 +282,12 @@ class address_space final : public oom_candidate {
   void set_content(vpn page, pfn frame, std::uint64_t content);
   std::expected<void, error> fault_missing(context& ctx, vma& area, vpn page, purpose how);
   std::expected<void, error> fault_zeroes(context& ctx, vma& area, vpn page, purpose how);
+  std::expected<page_entry*, error> make_entry(context& ctx, const fault_request& want,
+                                               backing_page& found);
   std::expected<void, error> map_backing(context& ctx, const fault_request& want,
-                                         const backing_page& found);
+                                         backing_page found);
+  void fill(const backing_page& found);
+  void drop_given(context& ctx, const fault_request& want, const backing_page& found);
   void give(context& ctx, const fault_request& want, pfn page, page_size size,
             std::optional<pfn> copied);
   std::expected<void, error> resolve(context& ctx, vma& area, vpn page, table_walk at, purpose how);
@@ -296,7 +302,8 @@ class address_space final : public oom_candidate {
   std::expected<void, error> drop_killed(context& ctx, pfn fresh);
   std::expected<void, error> copy_huge(context& ctx, vma& area, vpn page, page_entry& entry);
   std::expected<void, error> copy_parts(context& ctx, vma& area, vpn page, page_entry whole);
-  std::expected<void, error> copy_large(context& ctx, vma& area, vpn page, const table_walk& at);
+  std::expected<void, error> copy_large(context& ctx, vma& area, vpn page, const table_walk& at,
+                                        purpose how);
   std::expected<void, error> replace(context& ctx, vma& area, vpn page, page_entry& entry,
                                      purpose how);
 

@@ -67,7 +67,7 @@ struct backing_page {
 
   kind what = zeroes;
   pfn first{};
-  page_size size = page_size::k4;  ///< at least the granule; the page and `first` are aligned to it
+  page_size size = page_size::k4;  ///< the granule; the page and `first` are aligned to it
   /// Set: it has just been taken and filled with this, in every 4 KiB; 0: zeroes. Otherwise its
   /// contents are as they were, or zeroes, if it was never mapped.
   std::optional<std::uint64_t> filled{};
@@ -86,7 +86,7 @@ struct released_page {
 /// What a backing could do about a page that the machine has lost.
 enum class failure_outcome : unsigned char {
   recovered,  ///< the contents can be had again: who touches the page gets another
-  lost,       ///< who touches it gets SIGBUS
+  lost,       ///< who maps it gets SIGBUS, and whoever is given the same frame again
 };
 
 /// Its verbs are called by the virtual memory that it belongs to. Those with a `context` may use
@@ -117,7 +117,7 @@ class backing {
   [[nodiscard]] virtual bool copies_entries_at_fork() const { return false; }
 
   /// Promises what a mapping may use, at mmap(), unless `of.area.no_reserve`. What it returns is
-  /// what mmap() returns.
+  /// what mmap() returns; what was mapped in its place is gone then, as in Linux.
   [[nodiscard]] virtual std::expected<void, error> reserve(context& ctx, const mapped_area& of);
   /// The page that a process uses.
   /// \return errc::bus_error (SIGBUS), errc::no_memory
@@ -141,7 +141,8 @@ class backing {
                                                                 pfn shared);
   /// A process wrote to a page that is kept.
   virtual void written(std::uint64_t index, std::uint64_t content);
-  /// A child has the same mapping as its parent.
+  /// A child has the same mapping as its parent. If it is refused so is fork(), and unmap() does
+  /// not come for it.
   [[nodiscard]] virtual std::expected<void, error> fork(context& ctx, const mapped_area& parent,
                                                         const mapped_area& child);
   /// For a granule above 4 KiB: an entry of a mapping is about to go.

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <set>
 
 #include <memsim/vm/backing.hpp>
 #include <memsim/vm/page_cache.hpp>
@@ -29,20 +30,22 @@ class file_backing final : public backing {
   /// \param files  the cache that it is in, of the same machine; must outlive this, and has no
   ///               other virtual memory
   file_backing(virtual_memory& vm, page_cache& files, std::uint64_t pages);
+  ~file_backing() override;
 
   [[nodiscard]] file_id file() const { return file_; }
   /// In pages.
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
-  /// \return errc::bus_error behind the end; errc::no_memory
+  /// \return errc::bus_error behind the end, or where a page was lost; errc::no_memory
   std::expected<backing_page, error> fault(context& ctx, const fault_request& want) override;
   std::expected<void, error> make_writable(context& ctx, const fault_request& want,
                                            pfn page) override;
   void written(std::uint64_t index, std::uint64_t content) override;
-  /// Pages that are pinned stay in the cache.
+  /// Modelling assumption: pages that are pinned stay in the cache, with zeroes in them.
   void punch_hole(context& ctx, std::uint64_t first, frame_count count) override;
   void truncate(context& ctx, std::uint64_t size) override;
-  /// A clean page is read again, a dirty one is lost.
+  /// A clean page is read again. A dirty one is lost, until the hole there is punched. Modelling
+  /// assumption: what the device had of it before is not read either.
   failure_outcome memory_failure(context& ctx, std::uint64_t index) override;
 
  private:
@@ -50,6 +53,7 @@ class file_backing final : public backing {
   file_id file_;
   std::uint64_t size_;
   std::map<std::uint64_t, std::uint64_t> contents_;  // of pages that were written
+  std::set<std::uint64_t> lost_;
 };
 
 }  // namespace memsim

@@ -62,6 +62,8 @@ class file_mapper {
  public:
   virtual ~file_mapper() = default;
   [[nodiscard]] virtual bool is_mapped(pfn page) const = 0;
+  /// Whether somebody who maps it has locked it in memory.
+  [[nodiscard]] virtual bool is_locked(pfn page) const = 0;
   /// The page leaves the cache.
   virtual void unmap_file_page(pfn page) = 0;
   /// The page is being written to its device: a write through a mapping must be noticed again.
@@ -106,8 +108,10 @@ class page_cache final : public page_owner {
   /// \return how many
   frame_count drop_clean(context& ctx);
 
-  /// Sets who maps pages of its files; it outlives this, or is replaced by nullptr.
-  void set_mapper(file_mapper* mapper) { mapper_ = mapper; }
+  /// Says who maps pages of its files, as often as remove_mapper() says that nobody does.
+  /// \throws usage_error if somebody else does
+  void add_mapper(file_mapper& mapper);
+  void remove_mapper();
 
   /// Leaves its pages to nobody: the allocator refers to this no more. There are no files then.
   void detach();
@@ -146,6 +150,7 @@ class page_cache final : public page_owner {
   page_allocator* memory_;
   page_store* store_;
   file_mapper* mapper_ = nullptr;
+  std::size_t mapper_uses_ = 0;
   owner_id id_;
   std::vector<pages> files_;
   std::vector<entry> entries_;

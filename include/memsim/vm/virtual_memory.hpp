@@ -17,9 +17,11 @@
 #include <cstdint>
 #include <deque>
 #include <expected>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -186,6 +188,7 @@ class virtual_memory final : public page_owner, public file_mapper {
   /// it: by anon_vma, or by backing.
   [[nodiscard]] std::vector<mapping_place> mappings_of(pfn page) const;
   /// Removes the entries for pages [first, first + count) of a backing from all processes.
+  /// \throws usage_error if these are not whole pages of its granule; so do the next two
   void unmap(context& ctx, backing& of, std::uint64_t first, frame_count count, unmap_what what);
   /// Removes the entries for a page from all processes but one.
   void unmap(context& ctx, pfn page, const address_space* except = nullptr);
@@ -236,6 +239,7 @@ class virtual_memory final : public page_owner, public file_mapper {
 
   // file_mapper
   [[nodiscard]] bool is_mapped(pfn page) const override { return pages_.mapcount(page) > 0; }
+  [[nodiscard]] bool is_locked(pfn page) const override;
   void unmap_file_page(pfn page) override;
   void protect_file_page(pfn page) override;
   void file_page_moved(pfn from, pfn to) override;
@@ -286,6 +290,9 @@ class virtual_memory final : public page_owner, public file_mapper {
   bool kill_largest_of(context& ctx, memory_group& full);
 
   // rmap.cpp
+  static void check_whole(const backing& of, std::uint64_t first, frame_count count);
+  [[nodiscard]] static std::list<address_space::activity_scope> keep_processes(context& ctx,
+                                                                               const backing& of);
   anon_vma_id add_anon_vma();
   [[nodiscard]] std::vector<attachment>& attached(anon_vma_id id);
   void attach(address_space& space, vma& area);
@@ -315,7 +322,10 @@ class virtual_memory final : public page_owner, public file_mapper {
   [[nodiscard]] bool is_assigned(pfn page) const;
   [[nodiscard]] backing& backing_of(const mapped_page& page) const;
 
+  void fill(pfn page, std::uint64_t content);
+
   // memory_failure.cpp
+  [[nodiscard]] bool is_lost(pfn frame) const { return lost_.contains(frame); }
   void retire(context& ctx, pfn frame);
   std::expected<failure_report, error> lose_bare(context& ctx, pfn frame);
 
@@ -354,6 +364,7 @@ class virtual_memory final : public page_owner, public file_mapper {
   // Contents of frames without descriptors.
   std::map<pfn, std::uint64_t> bare_contents_;
   frame_count corrupted_ = 0;
+  std::set<pfn> lost_;  // frames of corrupted_ that have a descriptor
   // Lazily free pages that reclaim found to be dirty.
   std::vector<pfn> written_again_;
   std::uint64_t lazily_freed_ = 0;
