@@ -131,6 +131,7 @@ void hugetlb_file::unused(context& ctx) {
 void hugetlb_file::release(context& ctx, const released_page& page) {
   const auto cached = cached_.find(huge(page.index));
   if (!page.is_private && cached != cached_.end() && cached->second.first == page.first) return;
+  if (!page.is_private) vm().forget(page.first);
   promises_.put(ctx, page.first);
   --pages_out_;
   if (ended_ && pages_out_ == 0) pool_->forget(*this);
@@ -139,6 +140,7 @@ void hugetlb_file::release(context& ctx, const released_page& page) {
 // Who holds it gives it back.
 void hugetlb_file::uncache(context& ctx, pfn page) {
   if (vm().pages().count(page) == 0) {
+    vm().forget(page);
     promises_.put(ctx, page);
   } else {
     ++pages_out_;

@@ -61,7 +61,11 @@ std::expected<void, error> address_space::munlock(context& ctx, vpn first, frame
 // As if each page was used.
 std::expected<void, error> address_space::populate(context& ctx, vpn first, frame_count pages) {
   for (auto page = first; page < first + pages; page = page + 1) {
-    const bool writes = area_of(page)->allowed == protection::read_write;
+    const auto& area = *area_of(page);
+    if (!area.source->lends_pages()) {
+      return fail(errc::no_memory, "page {} is of memory that is not lent", page);
+    }
+    const bool writes = area.allowed == protection::read_write;
     const auto at = fault(ctx, page, writes ? purpose::write : purpose::read);
     if (at) {
       at->entry->set(page_entry::accessed);

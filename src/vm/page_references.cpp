@@ -213,6 +213,14 @@ std::uint64_t virtual_memory::content(pfn page) const {
   return found == bare_contents_.end() ? 0 : found->second;
 }
 
+void virtual_memory::forget(pfn page) {
+  const auto first = pages_.head_of(page);
+  if (pages_.count(first) > 0) throw_usage("frame {} is given up, and in use", page);
+  if (pages_[first].source == 0) return;
+  const auto frames = frames_of(pages_[first].size());
+  for (frame_count i = 0; i < frames; ++i) pages_[first + i] = {};
+}
+
 void virtual_memory::fill(pfn page, std::uint64_t content) {
   if (page < memory_->frames().end()) {
     pages_[page].content = content;

@@ -134,7 +134,7 @@ void virtual_memory::replace_frames(pfn from, pfn to) {
 void virtual_memory::unmap_file_page(pfn page) {
   context uncounted;
   unmap(uncounted, page);
-  if (pages_[page].source != 0) pages_[page] = {};
+  forget(page);
 }
 
 void virtual_memory::protect_file_page(pfn page) {

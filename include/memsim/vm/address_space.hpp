@@ -148,6 +148,10 @@ class address_space final : public oom_candidate {
   void uncharge_locked(frame_count pages);
   /// Pages of locked areas, in memory or not, and pages charged (VmLck).
   [[nodiscard]] frame_count locked_pages() const;
+  /// Whether RLIMIT_MEMLOCK allows so many pages more to be locked.
+  [[nodiscard]] bool may_lock(frame_count more) const;
+  /// setuid()
+  void set_user(std::uint32_t user) { how_.user = user; }
   /// Holds for what is locked from now on, as setrlimit().
   void set_memlock_limit(frame_count pages) { how_.memlock_limit = pages; }
 
@@ -271,7 +275,6 @@ class address_space final : public oom_candidate {
   // locked_memory.cpp
   [[nodiscard]] std::expected<void, error> may_map(const mapping_request& how,
                                                    frame_count pages) const;
-  [[nodiscard]] bool may_lock(frame_count more) const;
   [[nodiscard]] bool may_lock_any() const;
   std::expected<void, error> populate(context& ctx, vpn first, frame_count pages);
 

@@ -198,6 +198,9 @@ class virtual_memory final : public page_owner, public file_mapper {
   void punch_hole(context& ctx, backing& of, std::uint64_t first, frame_count count);
   /// ftruncate(): the same from `size` on, private copies included.
   void truncate(context& ctx, backing& of, std::uint64_t size);
+  /// A backing gives up a page that it kept: nothing is known of it any more.
+  /// \throws usage_error if somebody maps or holds it
+  void forget(pfn page);
   /// The machine has lost a frame. Who maps a private page gets SIGBUS from then on, and the frame
   /// is not used again; of a page that a backing keeps it says whether there is another copy.
   ///
