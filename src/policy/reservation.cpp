@@ -130,6 +130,8 @@ void reservation::put(context& ctx, pfn page) {
   pool_->put(ctx, page, again ? after_use::reserved : after_use::available);
 }
 
+void reservation::undo(context& ctx, pfn page) { pool_->put(ctx, page, after_use::reserved); }
+
 void reservation::restore(vma& area, std::uint64_t index, pfn page) {
   const auto owner = consumed_.find(area.note >> owner_shift);
   if (owner == consumed_.end()) return;

@@ -80,8 +80,7 @@ std::expected<void, error> chunk_pages::grow(context& ctx) {
 }
 
 std::expected<pfn, error> chunk_pages::take_of_chunk(context& ctx) {
-  const auto from =
-      std::ranges::find_if(chunks_, [](const chunk& c) { return !c.free.empty(); });
+  const auto from = std::ranges::find_if(chunks_, [](const chunk& c) { return !c.free.empty(); });
   const auto page = *from->free.begin();
   if (!on_.how.unmaps_chunks) {
     if (auto gone = on_.map.change(ctx, page, 1, make_invalid); !gone) {
@@ -95,8 +94,9 @@ std::expected<pfn, error> chunk_pages::take_of_chunk(context& ctx) {
 }
 
 std::expected<pfn, error> chunk_pages::take(context& ctx) {
-  const bool has_page = on_.counts.unused_chunk_pages > 0 &&
-                        std::ranges::any_of(chunks_, [](const chunk& c) { return !c.free.empty(); });
+  const bool has_page =
+      on_.counts.unused_chunk_pages > 0 &&
+      std::ranges::any_of(chunks_, [](const chunk& c) { return !c.free.empty(); });
   const bool uses_rest = on_.how.source != secretmem_source::literal_chunks_or_single;
   if (has_page && uses_rest) return take_of_chunk(ctx);
   auto refused = error{errc::no_memory};

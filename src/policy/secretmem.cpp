@@ -62,9 +62,12 @@ const secretmem_config secretmem_grouped{.name = "grouped",
                                          .source = secretmem_source::unmapped_pool};
 
 std::vector<secretmem_config> secretmem_presets() {
-  return {secretmem_v16,      secretmem_5_14,
-          secretmem_6_1,      secretmem_proposal,
-          secretmem_proposal_literal, secretmem_reserved,
+  return {secretmem_v16,
+          secretmem_5_14,
+          secretmem_6_1,
+          secretmem_proposal,
+          secretmem_proposal_literal,
+          secretmem_reserved,
           secretmem_grouped};
 }
 

@@ -80,7 +80,7 @@ std::expected<backing_page, error> secretmem_file::fault(context& ctx, const fau
   if (page && std::exchange(loses_race_, false)) {
     const auto winner = take(ctx, want);
     if (promises_) {
-      promises_->put(ctx, *page);
+      promises_->undo(ctx, *page);
     } else {
       source().undo(ctx, *page);
     }

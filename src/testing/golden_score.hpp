@@ -49,6 +49,8 @@ struct golden_input {
 [[nodiscard]] std::expected<golden_result, error> replay_page_alloc(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_direct_map(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_secretmem(golden_input input);
+/// The same as far as the direct map goes: what programs are told is not looked at.
+[[nodiscard]] std::expected<golden_result, error> replay_secretmem_mappings(golden_input input);
 /// Contiguous ranges, and compaction.
 [[nodiscard]] std::expected<golden_result, error> replay_contig(golden_input input);
 [[nodiscard]] std::expected<golden_result, error> replay_cma(golden_input input);

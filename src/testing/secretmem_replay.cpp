@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recording of secret memory: what its pages do to the direct map.
 //
-// Which frame a new page got is taken from the recording. A step that takes pages without telling
-// their frames cannot be simulated: what it did is adopted, and not counted as compared.
+// Which frame a new page got is taken from the recording. What programs are told is simulated with
+// frames of its own. What a step that takes pages without telling their frames does to the direct
+// map cannot be: that is adopted, and not counted as compared.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
 #include <memsim/core/text.hpp>
 
 #include "testing/golden_score.hpp"
+#include "testing/secretmem_processes.hpp"
 #include "testing/secretmem_run.hpp"
 
 namespace memsim::testing {
@@ -133,13 +136,25 @@ bytes memory_of(const recorded_mappings& start) {
   return std::max(64_MiB, bytes{mapped.frames() * page_bytes});
 }
 
-}  // namespace
+// Only the recording's name says that secret memory was not enabled.
+bool is_enabled(const std::string& name) {
+  return !std::filesystem::path{name}.filename().string().starts_with("disabled");
+}
 
-std::expected<golden_result, error> replay_secretmem(golden_input input) {
+// The operation, and what it came to.
+std::pair<std::string_view, std::string_view> parts_of(std::string_view line) {
+  constexpr std::string_view arrow = " => ";
+  const auto at = line.find(arrow);
+  const auto end = line.rfind(" | ");
+  return {line.substr(0, at), line.substr(at + arrow.size(), end - at - arrow.size())};
+}
+
+std::expected<golden_result, error> replay(golden_input input, bool with_programs) {
   auto& lines = *input.lines;
   golden_result result{.kernel = input.header.kernel, .profile = input.profile};
   golden_score score{result};
   std::unique_ptr<secretmem_run> run;
+  std::unique_ptr<secretmem_processes> programs;
   while (lines.next()) {
     std::string problem;
     const auto s = read_step(lines.line(), problem);
@@ -149,7 +164,18 @@ std::expected<golden_result, error> replay_secretmem(golden_input input) {
       if (!run) {
         run = std::make_unique<secretmem_run>(layout_of(s.counters), memory_of(s.counters),
                                               s.counters);
+        if (!with_programs) continue;
+        programs = std::make_unique<secretmem_processes>(input.profile, memory_of(s.counters),
+                                                         is_enabled(input.name));
         continue;
+      }
+      if (programs) {
+        const auto [operation, recorded] = parts_of(lines.line());
+        field_cursor words{operation};
+        const auto simulated = programs->step(words, s.frame);
+        words.expect_end();
+        if (!words.ok()) return lines.malformed(words.problem());
+        score.compare(lines.number(), std::string{recorded}, simulated);
       }
       const auto done = run->follow(s, lines.number(), score);
       if (!done) return lines.unsupported(done.error().message());
@@ -160,6 +186,16 @@ std::expected<golden_result, error> replay_secretmem(golden_input input) {
   if (!run) return lines.ends_early("the step 'start'");
   result.end_state = run->state_digest();
   return result;
+}
+
+}  // namespace
+
+std::expected<golden_result, error> replay_secretmem(golden_input input) {
+  return replay(std::move(input), true);
+}
+
+std::expected<golden_result, error> replay_secretmem_mappings(golden_input input) {
+  return replay(std::move(input), false);
 }
 
 }  // namespace memsim::testing

@@ -295,7 +295,9 @@ std::expected<void, error> address_space::set_locked(context& ctx, vpn first, fr
                                                      bool locked) {
   if (auto granule = check_granule(first, first + pages); !granule) return granule;
   const bool whole = change_areas(
-      ctx, first, first + pages, true, [&](const vma& a) { return a.locked != locked; },
+      ctx, first, first + pages, true,
+      // What is not lent is never locked so, and cannot be got for it.
+      [&](const vma& a) { return a.locked != locked && (a.source->lends_pages() || !locked); },
       [&](vma& area) { area.locked = locked; });
   if (whole) return {};
   return fail(errc::no_memory, "not all of {} pages from page {} is mapped", pages, first);

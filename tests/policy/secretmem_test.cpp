@@ -43,10 +43,13 @@ struct secret_machine {
   [[nodiscard]] static mapping_request shared(secretmem_file& of) {
     return {.source = &of, .with = sharing::shared_pages};
   }
-  [[nodiscard]] bool is_absent(pfn frame) const { return m.map().at(frame)->flags != default_mapping; }
+  [[nodiscard]] bool is_absent(pfn frame) const {
+    return m.map().at(frame)->flags != default_mapping;
+  }
   [[nodiscard]] frame_count absent() const {
     frame_count count = 0;
-    for (const auto& run : m.map().runs()) count += run.how.flags == default_mapping ? 0 : run.count;
+    for (const auto& run : m.map().runs())
+      count += run.how.flags == default_mapping ? 0 : run.count;
     return count;
   }
   // A page of a file is absent, and nothing else is.

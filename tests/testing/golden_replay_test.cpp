@@ -11,6 +11,7 @@
 #include <memsim/workload/golden_reader.hpp>
 
 #include "catch.hpp"
+#include "testing/secretmem_mappings.hpp"
 
 using namespace memsim;
 using namespace memsim::testing;
@@ -289,8 +290,17 @@ TEST_CASE("what is no recording of the direct map is refused", "[golden][direct_
   CHECK_THAT(changed("endmap\nend\n", ""), ContainsSubstring("ends before"));
 }
 
+namespace {
+
+std::string mappings_message_of(const std::string& text) {
+  const auto result = replay_mappings(text);
+  return result ? std::string{"accepted"} : result.error().message();
+}
+
+}  // namespace
+
 TEST_CASE("a recording of secret memory is compared in its direct map", "[golden][secretmem]") {
-  const auto same = replay_text(small_secretmem);
+  const auto same = replay_mappings(small_secretmem);
   REQUIRE(same);
   CHECK(same->first_difference.has_value() == false);
   // The fill, and the two touches that may have met what it split, cannot be predicted.
@@ -298,12 +308,12 @@ TEST_CASE("a recording of secret memory is compared in its direct map", "[golden
   CHECK(same->adopted == 3);
 
   THEN("a split that was not recorded is a difference") {
-    const auto unsplit = replay_text(
+    const auto unsplit = replay_mappings(
         replaced(small_secretmem, "4k=3072 2M=27 1G=0 l2=4", "4k=2560 2M=28 1G=0 l2=3"));
     REQUIRE(unsplit);
     // One of the two blocks that the fill split is not known yet: this may be it.
     CHECK(unsplit->passed());
-    const auto third = replay_text(
+    const auto third = replay_mappings(
         replaced(small_secretmem, "4k=3072 2M=27 1G=0 l2=4", "4k=2560 2M=28 1G=0 l2=3") +
         "touch 0 0 12 w => ok pfn=9000 | 4k=2560 2M=28 1G=0 l2=3 l3=0\n");
     REQUIRE(third);
@@ -312,26 +322,67 @@ TEST_CASE("a recording of secret memory is compared in its direct map", "[golden
   }
   THEN("a fill whose counters do not add up is a difference") {
     const auto lost =
-        replay_text(replaced(small_secretmem, "ok n=9 | 4k=2560", "ok n=9 | 4k=2559"));
+        replay_mappings(replaced(small_secretmem, "ok n=9 | 4k=2560", "ok n=9 | 4k=2559"));
     REQUIRE(lost);
     REQUIRE(lost->first_difference);
     CHECK(lost->first_difference->line == 8);
   }
   THEN("what is no such recording is refused") {
-    CHECK_THAT(message_of(replaced(small_secretmem, "start", "touch")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "start", "touch")),
                ContainsSubstring("x.trace:4: the first step is not 'start'"));
-    CHECK_THAT(message_of(replaced(small_secretmem, "2M=30", "2M=x")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "2M=30", "2M=x")),
                ContainsSubstring("x.trace:5: 'x' is not a number"));
-    CHECK_THAT(message_of(replaced(small_secretmem, "pfn=2000", "pfn=99999999")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "pfn=2000", "pfn=99999999")),
                ContainsSubstring("frame 99999999 leaves the direct map"));
-    CHECK_THAT(message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 0 1")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 0 1")),
                ContainsSubstring("x.trace:8: the line ends early"));
-    CHECK_THAT(message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 16 1 9")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "fill 0 0 1 9", "fill 0 16 1 9")),
                ContainsSubstring("x.trace:8: '16' is not a number from 0 to 15"));
-    CHECK_THAT(message_of(replaced(small_secretmem, "ok n=9", "ok n=10")),
+    CHECK_THAT(mappings_message_of(replaced(small_secretmem, "ok n=9", "ok n=10")),
                ContainsSubstring("x.trace:8: '10' is not a number from 0 to 9"));
-    CHECK_THAT(message_of(small_secretmem + "exit 0\n"),
+    CHECK_THAT(mappings_message_of(small_secretmem + "exit 0\n"),
                ContainsSubstring("expected 'OPERATION => RESULT | COUNTERS'"));
-    CHECK_THAT(message_of("trace secretmem 1\nkernel 6.1\nbegin\n"), ContainsSubstring("'start'"));
+    CHECK_THAT(mappings_message_of("trace secretmem 1\nkernel 6.1\nbegin\n"),
+               ContainsSubstring("'start'"));
   }
+}
+
+// What programs are told is compared, too: here one that has a file, and reads what it wrote.
+const std::string small_programs =
+    "trace secretmem 1\n"
+    "kernel linux-6.1.192\n"
+    "begin\n"
+    "start => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+    "rlimit 0 2 => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+    "memfd 0 0 => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+    "ftruncate 0 0 9 => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+    "mmap 0 0 0 8 => ok | 4k=1024 2M=31 1G=0 l2=0 l3=0\n"
+    "touch 0 0 0 w 5 => ok pfn=2000 | 4k=1536 2M=30 1G=0 l2=1 l3=0\n"
+    "touch 0 0 0 r => ok=5 pfn=2000 | 4k=1536 2M=30 1G=0 l2=1 l3=0\n"
+    "touch 0 0 1 w => ok pfn=2001 | 4k=1536 2M=30 1G=0 l2=1 l3=0\n"
+    "touch 0 0 2 w => SIGBUS pfn=0 | 4k=1536 2M=30 1G=0 l2=1 l3=0\n"
+    "touch 0 0 8 r => SIGSEGV pfn=0 | 4k=1536 2M=30 1G=0 l2=1 l3=0\n";
+
+TEST_CASE("what programs with secret memory are told is compared", "[golden][secretmem]") {
+  const auto same = replay_text(small_programs);
+  REQUIRE(same);
+  CHECK(same->passed());
+  CHECK(same->compared == 2 * 9);
+  struct change {
+    std::string from;
+    std::string to;
+    std::string simulated;
+  };
+  const auto [from, to, simulated] =
+      GENERATE(change{"ok=5 pfn=2000", "ok=6 pfn=2000", "ok=5 pfn=2000"},
+               change{"ok=5 pfn=2000", "ok=5 pfn=2003", "ok=5 pfn=2000"},
+               change{"ftruncate 0 0 9 => ok", "ftruncate 0 0 9 => EINVAL", "ok"},
+               change{"2 w => SIGBUS pfn=0", "2 w => ok pfn=2002", "SIGBUS pfn=0"},
+               change{"SIGSEGV", "SIGBUS", "SIGSEGV pfn=0"});
+  const auto other = replay_text(replaced(small_programs, from, to));
+  REQUIRE(other);
+  REQUIRE(other->first_difference);
+  CHECK(other->first_difference->simulated == simulated);
+  CHECK_THAT(message_of(small_programs + "bogus 0 0 0 => ok | 4k=1536 2M=30 1G=0 l2=1 l3=0\n"),
+             ContainsSubstring("x.trace:14: no operation 'bogus'"));
 }

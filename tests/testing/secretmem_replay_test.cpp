@@ -10,16 +10,12 @@
 #include <memsim/testing/golden_replay.hpp>
 
 #include "catch.hpp"
+#include "testing/secretmem_mappings.hpp"
 
 using namespace memsim;
 using namespace memsim::testing;
 
 namespace {
-
-std::expected<golden_result, error> replay_text(const std::string& text) {
-  std::istringstream input{text};
-  return replay_golden(input, "x.trace");
-}
 
 struct counters {
   std::uint64_t k4;
@@ -49,7 +45,7 @@ class script {
     return *this;
   }
   [[nodiscard]] golden_result replayed() const {
-    auto result = replay_text(text_);
+    auto result = replay_mappings(text_);
     INFO(text_);
     REQUIRE(result);
     return *std::move(result);
@@ -279,7 +275,7 @@ TEST_CASE("a split that did not happen is noticed at every step that is not adop
     std::uint64_t unnoticed = 0;
     std::uint64_t adopted = 0;
     for (std::size_t i = header; i < lines.size(); ++i) {
-      const auto result = replay_text(with_one_more_split(lines, i));
+      const auto result = replay_mappings(with_one_more_split(lines, i));
       REQUIRE(result);
       CHECK(result->compared + result->adopted == lines.size() - header);
       if (result->passed()) {

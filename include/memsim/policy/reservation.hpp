@@ -78,6 +78,9 @@ class reservation {
   [[nodiscard]] std::expected<pfn, error> take(context& ctx, std::uint64_t index);
   /// A page is not used any more.
   void put(context& ctx, pfn page);
+  /// A page of a shared mapping was taken, and another one is used in its place: it is promised to
+  /// that as before.
+  void undo(context& ctx, pfn page);
   /// The owner of a private mapping gives a page up, and is promised it again when that is freed.
   void restore(vma& area, std::uint64_t index, pfn page);
 

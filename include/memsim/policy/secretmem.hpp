@@ -10,15 +10,15 @@
 ///     process.mmap(ctx, 100, {.source = &file, .with = sharing::shared_pages});
 ///     file.close(ctx);                                              // goes with its last mapping
 ///
-/// | design                     | pages come from                        | limit                    |
+/// | design                     | pages come from                        | limit |
 /// |----------------------------|----------------------------------------|--------------------------|
-/// | secretmem_v16              | 2 MiB of a CMA area for each file      | a process's, at mmap()   |
-/// | secretmem_5_14             | the allocator, one by one              | a process's, at mmap()   |
-/// | secretmem_6_1              | the same                               | a user's, at a fault     |
-/// | secretmem_proposal         | 2 MiB for each file, or one by one     | a process's, at mmap()   |
-/// | secretmem_proposal_literal | the same, as its sketch can be read    | a process's, at mmap()   |
-/// | secretmem_reserved         | a pool of 2 MiB, promised at mmap()    | a process's, at mmap()   |
-/// | secretmem_grouped          | pageblocks that are absent as a whole  | a process's, at mmap()   |
+/// | secretmem_v16              | 2 MiB of a CMA area for each file      | a process's, at mmap() |
+/// | secretmem_5_14             | the allocator, one by one              | a process's, at mmap() |
+/// | secretmem_6_1              | the same                               | a user's, at a fault |
+/// | secretmem_proposal         | 2 MiB for each file, or one by one     | a process's, at mmap() |
+/// | secretmem_proposal_literal | the same, as its sketch can be read    | a process's, at mmap() |
+/// | secretmem_reserved         | a pool of 2 MiB, promised at mmap()    | a process's, at mmap() |
+/// | secretmem_grouped          | pageblocks that are absent as a whole  | a process's, at mmap() |
 ///
 /// Sources: docs/linux-rules/secretmem.md; the patches of January 2021 and the thread about them.
 
@@ -51,11 +51,11 @@ class secretmem;
 
 /// Where the pages of secret files come from. Chunks are of 2 MiB.
 enum class secretmem_source : unsigned char {
-  single_pages,             ///< one by one
-  chunks,                   ///< of the file; none: none
-  chunks_or_single,         ///< of the file, while there is memory for them
-  literal_chunks_or_single, ///< likewise, but of a chunk only the page is used that it was got for
-  unmapped_pool,            ///< memsim/arch/unmapped_pool.hpp, one for all files
+  single_pages,              ///< one by one
+  chunks,                    ///< of the file; none: none
+  chunks_or_single,          ///< of the file, while there is memory for them
+  literal_chunks_or_single,  ///< likewise, but of a chunk only the page is used that it was got for
+  unmapped_pool,             ///< memsim/arch/unmapped_pool.hpp, one for all files
 };
 
 [[nodiscard]] std::string_view name_of(secretmem_source);

@@ -150,8 +150,11 @@ class address_space final : public oom_candidate {
   [[nodiscard]] frame_count locked_pages() const;
   /// Whether RLIMIT_MEMLOCK allows so many pages more to be locked.
   [[nodiscard]] bool may_lock(frame_count more) const;
-  /// setuid()
-  void set_user(std::uint32_t user) { how_.user = user; }
+  /// setuid(): who is not root any more has no CAP_IPC_LOCK.
+  void set_user(std::uint32_t user) {
+    if (user != 0) how_.ipc_lock = false;
+    how_.user = user;
+  }
   /// Holds for what is locked from now on, as setrlimit().
   void set_memlock_limit(frame_count pages) { how_.memlock_limit = pages; }
 
