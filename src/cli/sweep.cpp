@@ -109,7 +109,12 @@ std::expected<sweep_plan, error> read_briefing(const std::string& text,
 
 std::expected<scenario, error> read_point(const sweep_plan& plan, std::size_t point,
                                           const std::string& name) {
-  return parse_scenario(plan.text(), name, plan.settings(point));
+  auto read = parse_scenario(plan.text(), name, plan.settings(point));
+  if (read && !read->actors.empty()) {
+    return fail(errc::unsupported, "{}: it has actors, which a sweep does not run; memsim run does",
+                name);
+  }
+  return read;
 }
 
 /// Every point's scenario: none is run if one cannot be read.

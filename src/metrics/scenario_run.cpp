@@ -19,9 +19,13 @@ struct aged_machine {
 
 std::expected<aged_machine, error> make_and_age(const scenario& s) try {
   machine m{s.machine};
-  const auto counts = age(m, s.ageing);
-  if (!counts) return std::unexpected{counts.error()};
-  return aged_machine{.aged = std::move(m), .counts = *counts};
+  ageing_counts done;
+  if (s.ageing) {
+    const auto counts = age(m, *s.ageing);
+    if (!counts) return std::unexpected{counts.error()};
+    done = *counts;
+  }
+  return aged_machine{.aged = std::move(m), .counts = done};
 } catch (const usage_error& e) {
   // The configuration came from a file: what is wrong with it is no bug of the caller.
   return fail(errc::inconsistent, "{}", e.what());
@@ -45,7 +49,7 @@ class row {
 };
 
 void add_identity(row& r, const scenario& s, const machine& m) {
-  r.add("recipe", "", "how the machine was aged", s.ageing.recipe);
+  r.add("recipe", "", "how the machine was aged", s.ageing ? s.ageing->recipe : "none");
   r.add("profile", "", "the kernel whose rules were followed",
         std::string{m.config().profile.name});
   r.add("seed", "", "of every random stream", m.config().seed);

@@ -41,10 +41,10 @@ struct refusal {
   std::string_view operation;
   std::string_view result;
 };
-constexpr std::array refusals{
-    refusal{"vmreadv", "EFAULT"}, refusal{"vmwritev", "EFAULT"}, refusal{"vmsplice", "EFAULT"},
-    refusal{"iouring", "EFAULT"}, refusal{"procmem", "E5"},      refusal{"read", "E29"},
-    refusal{"write", "E29"},      refusal{"mprotectx", "EACCES"}};
+constexpr std::array refusals{refusal{"vmreadv", "EFAULT"},  refusal{"vmwritev", "EFAULT"},
+                              refusal{"vmsplice", "EFAULT"}, refusal{"iouring", "EFAULT"},
+                              refusal{"procmem", "E5"},      refusal{"read", "E29"},
+                              refusal{"write", "E29"},       refusal{"mprotectx", "EACCES"}};
 
 std::string advise(std::uint64_t advice) {
   constexpr std::uint64_t remove = 9;
@@ -74,7 +74,8 @@ secretmem_processes::~secretmem_processes() {
 }
 
 void secretmem_processes::on_free(const free_event& e) {
-  recorded_.erase(recorded_.lower_bound(e.block), recorded_.lower_bound(e.block + e.order.frames()));
+  recorded_.erase(recorded_.lower_bound(e.block),
+                  recorded_.lower_bound(e.block + e.order.frames()));
 }
 
 vpn secretmem_processes::page_at(std::size_t slot, std::uint64_t index) {
@@ -219,8 +220,7 @@ std::string secretmem_processes::mmap(field_cursor& in, process_record& process)
   const auto slot = in.number<std::size_t>(0, slots - 1);
   const auto first = in.number<std::uint64_t>(0, most_pages - 1);
   const auto pages = in.number<frame_count>(1, most_pages - first);
-  mapping_request how{
-      .at = page_at(slot, first), .with = sharing::shared_pages, .offset = first};
+  mapping_request how{.at = page_at(slot, first), .with = sharing::shared_pages, .offset = first};
   bool executable = false;
   while (in.ok() && !in.at_end()) {
     const auto word = in.word();

@@ -111,20 +111,6 @@ tuning read_tuning(table_reader& table) {
   return t;
 }
 
-// The value that `key` names in a table of names.
-template <class T, std::size_t N>
-T named(table_reader& table, std::string_view key,
-        const std::array<std::pair<std::string_view, T>, N>& values) {
-  const auto word = table.word(key, values.front().first);
-  std::string known;
-  for (const auto& [name, value] : values) {
-    if (name == word) return value;
-    known += (known.empty() ? "" : ", ") + std::string{name};
-  }
-  table.complain_about(key, "{} = \"{}\": allowed are {}", key, escaped(word, shown_text), known);
-  return values.front().second;
-}
-
 // The page size that `key` names.
 page_size size_named(table_reader& table, std::string_view key, page_size otherwise) {
   const auto word = table.word(key, to_text(otherwise));
@@ -151,10 +137,6 @@ machine_config detail::read_machine_config(table_reader& top, std::string_view f
   static constexpr std::array<std::string_view, 14> keys{
       "memory", "region", "cpus", "cpu",   "profile",         "movable_zone",  "cma",
       "tuning", "nested", "seed", "price", "largest_mapping", "flush_ceiling", "merging"};
-  static constexpr std::array<std::pair<std::string_view, const merge_policy*>, 3> policies{
-      {{"never", nullptr},
-       {"on_request", &merge_on_request},
-       {"when_uniform", &merge_when_uniform}}};
   constexpr std::uint64_t most_cpus = 4096;
   top.allow_only(keys);
   machine_config config{.memory = read_memory(top)};
@@ -183,7 +165,7 @@ machine_config detail::read_machine_config(table_reader& top, std::string_view f
   config.largest_mapping = size_named(top, "largest_mapping", config.largest_mapping);
   config.flush_ceiling = top.number("flush_ceiling", config.flush_ceiling, 0,
                                     std::numeric_limits<std::int64_t>::max());
-  config.merging = named(top, "merging", policies);
+  config.merging = top.named("merging", config.merging, detail::merge_policies);
   config.seed = top.number("seed", config.seed, 0, std::numeric_limits<std::int64_t>::max());
   if (!top.has_problem()) validate(config.settings);
   return config;

@@ -4,13 +4,20 @@
 /// \file
 /// A machine's configuration as a table of a TOML file.
 
+#include <array>
 #include <string_view>
+#include <utility>
 
+#include <memsim/arch/merge_policy.hpp>
 #include <memsim/machine.hpp>
 
 #include "workload/toml_reader.hpp"
 
 namespace memsim::detail {
+
+/// Merge policies by their names in files.
+inline constexpr std::array<std::pair<std::string_view, const merge_policy*>, 3> merge_policies{
+    {{"never", nullptr}, {"on_request", &merge_on_request}, {"when_uniform", &merge_when_uniform}}};
 
 /// Reads the keys of a machine file, and refuses others.
 /// \param file  the source of prices that name none

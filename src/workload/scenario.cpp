@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "core/read_file.hpp"
+#include "workload/experiment_file.hpp"
 #include "workload/machine_file.hpp"
 #include "workload/toml_reader.hpp"
 
@@ -94,24 +95,34 @@ void read_ageing(table_reader& table, ageing_plan& plan) {
 }
 
 scenario read_scenario(table_reader& top, std::string_view file) {
-  static constexpr std::array<std::string_view, 4> keys{"seed", "machine", "ageing", "recipe"};
+  static constexpr std::array<std::string_view, 10> keys{
+      "question",        "seed",   "machine", "ageing",    "recipe", "duration",
+      "sample_interval", "policy", "actor",   "background"};
   top.allow_only(keys);
-  for (const auto table : {"machine", "ageing"}) {
-    if (!top.has(table)) top.complain_about(table, "no table [{}]", table);
+  if (!top.has("machine")) top.complain_about("machine", "no table [machine]");
+  const bool has_actors = top.has("actor");
+  if (!has_actors && !top.has("ageing")) top.complain_about("ageing", "no table [ageing]");
+  for (const std::string_view key : {"duration", "sample_interval", "policy", "background"}) {
+    if (!has_actors && top.has(key)) {
+      top.complain_about(key, "\"{}\" is for scenarios with an [[actor]]", key);
+    }
   }
   scenario read;
+  read.question = top.word("question", "");
   top.table("machine", [&](table_reader& table) {
     if (table.has("seed")) {
       table.complain_about("seed", "machine.seed: a scenario has one seed, at its top");
     }
     read.machine = detail::read_machine_config(table, file);
   });
-  top.table("ageing", [&](table_reader& table) { read_ageing(table, read.ageing); });
-  top.table("recipe", [&](table_reader& table) {
-    read.ageing.parameters = read_recipes(table, read.ageing.recipe);
-  });
   read.machine.seed = top.number("seed", 1, 0, std::numeric_limits<std::int64_t>::max());
-  read.ageing.seed = read.machine.seed;
+  top.table("ageing", [&](table_reader& table) { read_ageing(table, read.ageing.emplace()); });
+  top.table("recipe", [&](table_reader& table) {
+    auto parameters = read_recipes(table, read.ageing ? read.ageing->recipe : "");
+    if (read.ageing) read.ageing->parameters = std::move(parameters);
+  });
+  if (read.ageing) read.ageing->seed = read.machine.seed;
+  if (has_actors) detail::read_experiment(top, read, file);
   return read;
 }
 
@@ -123,6 +134,11 @@ std::string to_text(const scenario_setting& setting) {
 
 std::expected<scenario, error> parse_scenario(std::string_view text, std::string_view name,
                                               std::span<const scenario_setting> settings) {
+  constexpr std::size_t largest = std::size_t{1} << 20;
+  if (text.size() > largest) {
+    return fail(errc::malformed, "{}: {} bytes are too many for a scenario: allowed are {}", name,
+                text.size(), largest);
+  }
   auto read = detail::read_toml(
       text, name, [&](table_reader& top) { return read_scenario(top, name); },
       [&](toml::table& top) {

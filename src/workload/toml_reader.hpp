@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -18,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 // Hostile input reaches some of toml++'s assertions: here they are errors like any other. Those in
 // functions of toml++ that are noexcept guard against mistakes of its own, not against input.
@@ -37,6 +39,7 @@
 #include <memsim/core/text.hpp>
 #include <memsim/core/types.hpp>
 #include <memsim/frames/memory_map.hpp>
+#include <memsim/sim/time.hpp>
 
 #include "workload/scan.hpp"
 
@@ -61,6 +64,28 @@ inline std::optional<bytes> parse_size(std::string_view text) {
     if (text != name) continue;
     if (*number > std::numeric_limits<std::uint64_t>::max() >> shift) return std::nullopt;
     return bytes{*number << shift};
+  }
+  return std::nullopt;
+}
+
+// `20 ms`, `1.5 s`: in whole nanoseconds.
+inline std::optional<sim_duration> parse_duration(std::string_view text) {
+  struct unit {
+    std::string_view name;
+    double nanoseconds;
+  };
+  static constexpr std::array units{unit{"ns", 1}, unit{"us", 1e3}, unit{"ms", 1e6}, unit{"s", 1e9},
+                                    unit{"min", 60e9}};
+  double number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc{} || !(number >= 0)) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  skip_blanks(text);
+  for (const auto& [name, nanoseconds] : units) {
+    if (text != name) continue;
+    // A hundred years, which are less than simulated time has.
+    if (number * nanoseconds > 100 * 365 * 86400e9) return std::nullopt;
+    return sim_duration{static_cast<sim_duration::rep>(number * nanoseconds + 0.5)};
   }
   return std::nullopt;
 }
@@ -150,6 +175,43 @@ class table_reader {
              "\"16 GiB\" (units B, KiB, MiB, GiB, TiB)",
              full(key), text_of(*node), bytes{least * page_bytes}, most_memory);
     return least;
+  }
+
+  // A length of time from `least` on.
+  sim_duration duration(std::string_view key, sim_duration otherwise, sim_duration least) {
+    const auto* node = table_.get(key);
+    if (node == nullptr) return otherwise;
+    if (const auto text = node->value_exact<std::string>()) {
+      if (const auto found = parse_duration(*text); found && *found >= least) return *found;
+    }
+    complain(*node, "{} = {}: a time such as \"20 ms\" is wanted (units ns, us, ms, s, min){}",
+             full(key), text_of(*node),
+             least > sim_duration{0} ? fmt::format(", at least {} ns", least.count()) : "");
+    return otherwise;
+  }
+
+  // The value that the text of a key names.
+  template <class T, std::size_t N>
+  T named(std::string_view key, T otherwise,
+          const std::array<std::pair<std::string_view, T>, N>& values) {
+    const auto* node = table_.get(key);
+    if (node == nullptr) return otherwise;
+    const auto text = node->value_exact<std::string>();
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : values) {
+      if (text && *text == name) return value;
+      names.push_back(name);
+    }
+    complain(*node, "{} = {}: allowed are {}", full(key), text_of(*node), fmt::join(names, ", "));
+    return otherwise;
+  }
+  // Likewise, of values that have names.
+  template <class T, std::size_t N>
+  T named(std::string_view key, T otherwise, const std::array<T, N>& values) {
+    std::array<std::pair<std::string_view, T>, N> pairs;
+    std::ranges::transform(values, pairs.begin(),
+                           [](T value) { return std::pair{name_of(value), value}; });
+    return named(key, otherwise, pairs);
   }
 
   [[nodiscard]] bool is_table(std::string_view key) const {

@@ -14,7 +14,7 @@ namespace {
 
 scenario small_scenario() {
   return {.machine = {.memory = memory_map::x86_64(128_MiB), .cpus = 2, .profile = linux_6_1},
-          .ageing = {.recipe = "order_mixed_churn", .turnover = 1}};
+          .ageing = ageing_plan{.recipe = "order_mixed_churn", .turnover = 1}};
 }
 
 template <class T>

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random programs with secret memory, under each design: what is absent from the direct map is what
 // is secret, charges are pages of files, and no memory is lost.
-#include <memsim/policy/secretmem.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 
 #include <memsim/core/random.hpp>
 #include <memsim/machine.hpp>
+#include <memsim/policy/secretmem.hpp>
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
 
@@ -195,9 +194,8 @@ class random_secrets {
     }
     CHECK(secrets_.counts().chunks == 0);
     // Page tables of the direct map stay, and what waits in pageblocks that are absent.
-    const auto waiting = secrets_.config().source == secretmem_source::unmapped_pool
-                             ? secrets_.absent_pages()
-                             : 0;
+    const auto waiting =
+        secrets_.config().source == secretmem_source::unmapped_pool ? secrets_.absent_pages() : 0;
     CHECK(free_memory() + machine_.map().page_tables() + waiting == before_);
     CHECK(memsim::testing::check_invariants(machine_.memory()).empty());
   }

@@ -105,7 +105,7 @@ TEST_CASE("what does not belong in a scenario is named with its place and what m
 
 TEST_CASE("parameters of recipes that are not run are looked at, and unused", "[workload]") {
   const std::string text{smallest};
-  CHECK(parse(text + "[recipe.unmovable_burst]\nburst = 0.5").ageing.parameters.empty());
+  CHECK(parse(text + "[recipe.unmovable_burst]\nburst = 0.5").ageing->parameters.empty());
   CHECK_THAT(complaint(text + "[recipe.unmovable_burst]\nburst = 2"),
              ContainsSubstring("recipe.unmovable_burst.burst = 2: allowed are 0.01 to 0.8"));
 }
@@ -120,11 +120,11 @@ TEST_CASE("settings say a file's values anew, or add some", "[workload]") {
   CHECK(s.machine.memory == memory_map::x86_64(2_GiB));
   CHECK(s.machine.cpus == 4);
   CHECK(s.machine.settings.watermark_boost_factor == 0);
-  CHECK(s.ageing.recipe == "unmovable_burst");
-  CHECK(s.ageing.parameters == recipe_values{{"burst", 0.5}});
-  CHECK(s.ageing.seed == 9);
+  CHECK(s.ageing->recipe == "unmovable_burst");
+  CHECK(s.ageing->parameters == recipe_values{{"burst", 0.5}});
+  CHECK(s.ageing->seed == 9);
   // In quotes, as in the file, is the same.
-  CHECK(parse(smallest, {{"ageing.recipe", "\"unmovable_burst\""}}).ageing.recipe ==
+  CHECK(parse(smallest, {{"ageing.recipe", "\"unmovable_burst\""}}).ageing->recipe ==
         "unmovable_burst");
 }
 

@@ -2,7 +2,8 @@
 #pragma once
 
 /// \file
-/// A scenario: a machine, and how it is aged, from a TOML file.
+/// A scenario: a machine, how it is aged, and what then happens on it under each of several
+/// policies; from a TOML file.
 ///
 ///     seed = 7
 ///
@@ -17,22 +18,70 @@
 ///
 ///     [recipe.build_farm]            # parameters, of any recipes: what another one has, is unused
 ///     jobs = 32
+///
+///     [[policy]]                     # each has a machine of its own, all alike
+///     name = "merged"
+///     secretmem = "6_1"
+///
+///     [[actor]]
+///     name = "tenant"
+///     memory = "secret"
+///     size = "4 MiB"
+///     processes = 16
 
+#include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <memsim/core/error.hpp>
 #include <memsim/machine.hpp>
+#include <memsim/policy/secretmem.hpp>
+#include <memsim/sim/time.hpp>
+#include <memsim/workload/actor.hpp>
 #include <memsim/workload/recipe.hpp>
 
 namespace memsim {
 
+/// What is compared: the same machine and the same actors under each.
+struct policy_choice {
+  std::string name{};  ///< unique in its scenario
+  secretmem_config secretmem{};
+  /// Of the pool that secret memory is promised from, if it is.
+  frame_count set_aside = 0;
+  /// A CMA area for secret memory (secretmem=), which this policy's machine has besides the
+  /// scenario's; 0: none.
+  frame_count secretmem_area = 0;
+  std::uint64_t huge_pages = 0;                  ///< nr_hugepages, of 2 MiB
+  std::uint64_t overcommit_huge_pages = 0;       ///< nr_overcommit_hugepages
+  std::optional<const merge_policy*> merging{};  ///< instead of the machine's
+  /// How often a daemon goes over the direct map to merge what it can; none: there is none.
+  std::optional<sim_duration> merge_period{};
+};
+
+/// What else goes on: the requests of a recorded machine's kernel, at their times.
+struct background_load {
+  std::filesystem::path trace{};  ///< as `memsim replay` reads it; relative to the scenario
+  /// Its time passes so many times as fast.
+  double speed = 1;
+  bool repeats = true;  ///< from its beginning when it is over
+
+  friend bool operator==(const background_load&, const background_load&) = default;
+};
+
 struct scenario {
+  std::string question{};  ///< that it is to answer
   machine_config machine{};
-  ageing_plan ageing{};  ///< its seed is the machine's
+  std::optional<ageing_plan> ageing{};  ///< its seed is the machine's; none: it is not aged
+  sim_duration duration{};              ///< of what the actors do; 0: there are none
+  sim_duration sample_interval{};
+  std::vector<policy_choice> policies{};
+  std::vector<actor> actors{};
+  std::optional<background_load> background{};
 };
 
 /// A value of a scenario file said anew.
@@ -48,8 +97,9 @@ struct scenario_setting {
 ///
 /// Keys: `seed`; `[machine]` with the keys of a machine file, but for its seed; `[ageing]` with
 /// `recipe`, `occupancy`, `peak`, `unmovable_share` and `turnover`; a table `[recipe.NAME]` with
-/// the parameters of a recipe for each that is not to have its own. `[machine]` and `ageing.recipe`
-/// must be there.
+/// the parameters of a recipe for each that is not to have its own; `question`, `duration`,
+/// `sample_interval`, `[[policy]]`, `[[actor]]` and `[background]`, which docs/scenarios.md
+/// describes. `[machine]` must be there, and actors or `ageing.recipe`.
 ///
 /// \param name      the file's, for messages
 /// \param settings  instead of what the file says, or in addition
