@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -D PROGRAM=... -D ARGUMENTS=... -D EXPECTED=<file> -P check_output.cmake: fails unless the
-# program prints exactly what the file says.
+# program prints exactly what the file says. ARGUMENTS is as a shell would have it.
+separate_arguments(ARGUMENTS UNIX_COMMAND "${ARGUMENTS}")
 execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} OUTPUT_VARIABLE printed COMMAND_ERROR_IS_FATAL ANY)
 file(READ ${EXPECTED} expected)
 if(NOT printed STREQUAL expected)

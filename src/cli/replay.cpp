@@ -70,23 +70,12 @@ constexpr std::size_t most_samples = 2000;
 /// In the report and results.json; all are counted.
 constexpr std::size_t kept_fallbacks = 1000;
 
-/// A word as a shell would have to be given it.
-std::string quoted(const std::string& word) {
-  const auto plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) ||
-           std::string_view{"-_./=,:+@%"}.contains(c);
-  };
-  if (!word.empty() && std::ranges::all_of(word, plain)) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string{"'\\''"} : std::string{c};
-  return text + "'";
-}
-
 /// The command that makes this run again, with what was left to be found out spelled out.
 std::string command_of(const replay_arguments& args, const std::string& machine,
                        const kernel_profile& profile) {
-  std::string command = fmt::format("memsim replay {} --machine {} --profile {} --seed {}",
-                                    quoted(args.trace), quoted(machine), profile.name, args.seed);
+  std::string command =
+      fmt::format("memsim replay {} --machine {} --profile {} --seed {}", shell_word(args.trace),
+                  shell_word(machine), profile.name, args.seed);
   if (args.sample_every) command += fmt::format(" --sample-every {}", *args.sample_every);
   if (args.lenient) command += " --lenient";
   return command;

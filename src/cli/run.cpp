@@ -46,10 +46,23 @@ std::expected<scenario, error> read(const run_arguments& args) {
   if (args.seed) settings.push_back({"seed", fmt::to_string(*args.seed)});
   auto read = load_scenario(args.scenario, settings);
   if (read && read->actors.empty()) {
-    return fail(errc::malformed, "{}: no [[actor]]: there is nothing to run; memsim sweep ages "
-                "the machine", args.scenario);
+    return fail(errc::malformed,
+                "{}: no [[actor]]: there is nothing to run; memsim sweep ages "
+                "the machine",
+                args.scenario);
   }
   return read;
+}
+
+/// That makes the run again.
+std::string command_of(const run_arguments& args) {
+  auto command = fmt::format("memsim run {}", shell_word(args.scenario));
+  if (args.seed) command += fmt::format(" --seed {}", *args.seed);
+  for (const auto& setting : args.settings) {
+    command += fmt::format(" --set {}", shell_word(setting));
+  }
+  if (!args.directory.empty()) command += fmt::format(" -o {}", shell_word(args.directory));
+  return command;
 }
 
 int run(const run_arguments& args) {
@@ -82,8 +95,10 @@ int run(const run_arguments& args) {
   }();
   if (!results) return complain(results.error());
   if (!args.directory.empty()) {
-    const auto written = write_files(args.directory, {{"results.json", json_of(*results)},
-                                                      {"samples.csv", csv_of(*results)}});
+    const auto written =
+        write_files(args.directory, {{"results.json", json_of(*results)},
+                                     {"samples.csv", csv_of(*results)},
+                                     {"report.html", report_html(*results, command_of(args))}});
     if (!written) return complain(written.error());
   }
   fmt::print("{}", args.as_json ? json_of(*results) : table_of(*results));
@@ -101,7 +116,7 @@ void add_run(CLI::App& app, int& outcome) {
   auto args = std::make_shared<run_arguments>();
   command->add_option("SCENARIO", args->scenario, "what to run (TOML)")->required();
   command->add_option("-o,--output", args->directory,
-                      "write results.json and samples.csv to this directory");
+                      "write results.json, samples.csv and report.html to this directory");
   command->add_option("--seed", args->seed, "of every random stream, instead of the scenario's");
   command->add_option("--set", args->settings, "KEY=VALUE instead of what the scenario says")
       ->expected(1)

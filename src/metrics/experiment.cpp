@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include <memsim/arch/access_stream.hpp>
@@ -96,9 +97,7 @@ map_result map_of(const machine& m) {
   return {.mapped = m.map().mapped(), .page_tables = m.map().page_tables()};
 }
 
-bool is_plain(const policy_choice& policy) {
-  return policy.secretmem_area == 0 && !policy.merging;
-}
+bool is_plain(const policy_choice& policy) { return policy.secretmem_area == 0 && !policy.merging; }
 
 std::expected<machine, error> aged_for(const scenario& s, const policy_choice& policy) {
   auto config = machine_for(s, policy);
@@ -157,7 +156,8 @@ latency_summary summary_of(std::vector<std::uint64_t> durations) {
           .p90 = at(0.9),
           .p99 = at(0.99),
           .p999 = at(0.999),
-          .most = at(1)};
+          .most = at(1),
+          .sum = std::accumulate(durations.begin(), durations.end(), std::uint64_t{0})};
 }
 
 translation_cost kernel_access_cost(const machine& m) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // An experiment's results as JSON, CSV and tables.
-#include <memsim/metrics/experiment.hpp>
+#include <algorithm>
 
 #include <fmt/format.h>
+
+#include <memsim/metrics/experiment.hpp>
 
 #include "metrics/json_values.hpp"
 #include "metrics/text_table.hpp"
@@ -32,8 +34,8 @@ json actor_json(const actor_result& actor) {
 }
 
 json latency_json(const latency_summary& l) {
-  return {{"count", l.count}, {"p50", l.p50},   {"p90", l.p90},
-          {"p99", l.p99},     {"p99.9", l.p999}, {"max", l.most}};
+  return {{"count", l.count}, {"p50", l.p50},  {"p90", l.p90}, {"p99", l.p99},
+          {"p99.9", l.p999},  {"max", l.most}, {"sum", l.sum}};
 }
 
 json policy_json(const policy_result& p) {
@@ -68,6 +70,15 @@ json units_json() {
   }
   units["actors"] = actors;
   return units;
+}
+
+std::string stranded_at_most(const policy_result& p) {
+  const auto column = p.samples.column("stranded_pages");
+  double most = 0;
+  for (std::size_t row = 0; row < p.samples.rows(); ++row) {
+    most = std::max(most, p.samples.values(row)[column]);
+  }
+  return fmt::format("{:.0f}", most);
 }
 
 std::string decimal(double value) { return fmt::format("{:.2f}", value); }
@@ -119,19 +130,23 @@ std::string table_of(const experiment_results& r) {
     }
   }
   text_table map;
-  map.row({"", "4K", "2M", "1G", "2M then", "2M after all", "ns/access", "ns/access then",
-           "first use p50", "p99"});
+  map.row({"", "4K", "2M", "1G", "2M before", "2M after", "ns/access", "before", "stranded",
+           "first use p50", "p99", "sum [us]"});
   for (const auto& p : r.policies) {
     map.row({p.name, fmt::to_string(p.at_end.mapped.k4), fmt::to_string(p.at_end.mapped.m2),
              fmt::to_string(p.at_end.mapped.g1), fmt::to_string(p.at_start.mapped.m2),
              fmt::to_string(p.after_all.mapped.m2), decimal(p.kernel_at_end.ns_per_access),
-             decimal(p.kernel_at_start.ns_per_access), fmt::to_string(p.first_use.p50),
-             fmt::to_string(p.first_use.p99)});
+             decimal(p.kernel_at_start.ns_per_access), stranded_at_most(p),
+             fmt::to_string(p.first_use.p50), fmt::to_string(p.first_use.p99),
+             fmt::to_string(p.first_use.sum / 1000)});
   }
   return fmt::format(
       "Who came, and what mmap() and faults said (calls, then processes)\n\n{}\n"
-      "The direct map at the end, the 2 MiB mappings before (then) and when all had left, what the\n"
-      "kernel's random accesses cost in translations, and the first use of a page (ns)\n\n{}",
+      "The direct map at the end, its 2 MiB mappings before anybody came and after all had left; "
+      "what\n"
+      "random accesses of the kernel cost in translations; pages set aside and not used, at most; "
+      "the\n"
+      "work of first uses of a page (ns)\n\n{}",
       who.text(), map.text());
 }
 

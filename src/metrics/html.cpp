@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "metrics/report_style.hpp"
+
 namespace memsim::detail {
 namespace {
 
@@ -71,5 +73,17 @@ std::string html_table::html() const {
       "<tbody>\n{}</tbody>\n</table></div>\n",
       groups_, heading_, body_);
 }
+
+std::string page_start(std::string_view title, std::string_view beside) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"generator\" content=\"memsim\">\n<title>memsim: {0}</title>\n"
+      "<style>{1}</style>\n</head>\n<body>\n<header>\n<h1>{0}</h1>\n"
+      "<p class=\"quiet\">{2}</p>\n</header>\n<main>\n",
+      html_escaped(title), report_style, html_escaped(beside));
+}
+
+std::string page_end() { return "</main>\n</body>\n</html>\n"; }
 
 }  // namespace memsim::detail

@@ -13,6 +13,11 @@ namespace memsim::detail {
 /// The text as it can stand between tags and within quoted attributes.
 [[nodiscard]] std::string html_escaped(std::string_view text);
 
+/// A page in the report's style up to its contents, and what comes behind these.
+/// \param beside  what is said below the title
+[[nodiscard]] std::string page_start(std::string_view title, std::string_view beside);
+[[nodiscard]] std::string page_end();
+
 /// A table with a heading; the first cell of a row is its heading. All cells are escaped.
 class html_table {
  public:

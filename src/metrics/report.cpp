@@ -9,7 +9,6 @@
 #include "metrics/html.hpp"
 #include "metrics/report_charts.hpp"
 #include "metrics/report_picture.hpp"
-#include "metrics/report_style.hpp"
 #include "metrics/report_tables.hpp"
 #include "metrics/units.hpp"
 
@@ -141,22 +140,17 @@ std::string provenance(const run_results& r) {
 }  // namespace
 
 std::string report_html(const run_results& r) {
-  std::string page = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"generator\" content=\"memsim\">\n<title>memsim: {0}</title>\n"
-      "<style>{1}</style>\n</head>\n<body>\n<header>\n<h1>{0}</h1>\n"
-      "<p class=\"quiet\">{2} of memory, rules of {3}, {4:.3g} s</p>\n</header>\n<main>\n",
-      html_escaped(r.run.title), detail::report_style,
-      detail::human_size(r.after.machine.frames.memory), html_escaped(r.run.profile),
-      std::chrono::duration<double>(r.run.duration).count());
+  auto page = detail::page_start(
+      r.run.title, fmt::format("{} of memory, rules of {}, {:.3g} s",
+                               detail::human_size(r.after.machine.frames.memory), r.run.profile,
+                               std::chrono::duration<double>(r.run.duration).count()));
   page += headline(r);
   page += over_time(r.samples);
   page += pictures(r);
   page += comparison(r);
   page += tables(r);
   page += provenance(r);
-  return page + "</main>\n</body>\n</html>\n";
+  return page + detail::page_end();
 }
 
 }  // namespace memsim

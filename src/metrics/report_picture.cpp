@@ -141,13 +141,13 @@ std::string swatch(migratetype type) {
       rgb, faintest / 255.0, html_escaped(name_of(type)));
 }
 
-std::string legend_of(const memory_picture& before, const memory_picture& after) {
-  const auto old_totals = totals_of(before);
-  const auto new_totals = totals_of(after);
+std::string legend_of(std::span<const named_picture> pictures) {
   std::string items;
   for (const auto type : all_migratetypes) {
-    const auto t = static_cast<unsigned>(type);
-    if (old_totals[t].cells + new_totals[t].cells > 0) items += swatch(type);
+    const auto has_type = [&](const named_picture& p) {
+      return totals_of(*p.picture)[static_cast<unsigned>(type)].cells > 0;
+    };
+    if (std::ranges::any_of(pictures, has_type)) items += swatch(type);
   }
   return fmt::format(
       "<ul class=\"legend\">{}<li class=\"hint\">faint: empty, strong: full</li>"
@@ -200,16 +200,22 @@ picture_layout lay_out(const memory_picture& picture) {
   return layout;
 }
 
-std::string pictures_html(const memory_picture& before, const memory_picture& after) {
-  const auto old_picture = reduced(before, most_cells);
-  const auto new_picture = reduced(after, most_cells);
-  const auto layout = lay_out(new_picture);
+std::string picture_grid(std::span<const named_picture> pictures) {
+  const auto last = reduced(*pictures.back().picture, most_cells);
+  const auto layout = lay_out(last);
+  std::string figures;
+  for (const auto& p : pictures) {
+    figures += figure_of(p.name, reduced(*p.picture, most_cells), layout);
+  }
   return fmt::format(
       "<p>Each point is {} of physical memory, {} to a line, from low addresses at the top to high "
-      "ones at the bottom.</p>\n{}<div class=\"pair\">\n{}{}</div>\n{}",
-      size_text(new_picture, 1), size_text(new_picture, layout.width), legend_of(before, after),
-      figure_of("Before", old_picture, layout), figure_of("After", new_picture, layout),
-      totals_table(before, after));
+      "ones at the bottom.</p>\n{}<div class=\"pair\">\n{}</div>\n",
+      size_text(last, 1), size_text(last, layout.width), legend_of(pictures), figures);
+}
+
+std::string pictures_html(const memory_picture& before, const memory_picture& after) {
+  const std::array pictures{named_picture{"Before", &before}, named_picture{"After", &after}};
+  return picture_grid(pictures) + totals_table(before, after);
 }
 
 }  // namespace memsim::detail

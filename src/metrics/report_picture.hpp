@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,5 +30,13 @@ struct picture_layout {
 
 /// Two pictures of one machine beside each other, with addresses, and a legend of what is in them.
 [[nodiscard]] std::string pictures_html(const memory_picture& before, const memory_picture& after);
+
+struct named_picture {
+  std::string_view name;
+  const memory_picture* picture;
+};
+
+/// Pictures of machines with the same memory beside each other, likewise.
+[[nodiscard]] std::string picture_grid(std::span<const named_picture> pictures);
 
 }  // namespace memsim::detail

@@ -14,12 +14,14 @@ inline constexpr std::string_view report_style = R"css(
   --page: #fcfcfb; --card: #ffffff; --ink: #1c1e21; --quiet: #5c6370; --rule: #dcdfe4;
   --grid: #d5d9e0;
   --line-1: #0072b2; --line-2: #d55e00; --line-3: #009e73; --line-4: #a8508a;
+  --line-5: #8a6d00; --line-6: #5b5bd6; --line-7: #b3261e; --line-8: #4a4f57;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14161a; --card: #1b1e24; --ink: #e6e8eb; --quiet: #9aa3b0; --rule: #333842;
     --grid: #3a404b;
     --line-1: #56b4e9; --line-2: #f08a3c; --line-3: #2cc79a; --line-4: #dd93c3;
+    --line-5: #d9b93c; --line-6: #9d9dff; --line-7: #ff8a80; --line-8: #b4bac4;
   }
 }
 * { box-sizing: border-box; }
@@ -64,6 +66,10 @@ figcaption strong { color: var(--ink); display: block; font-size: 1rem; }
 .line-2 { stroke: var(--line-2); stroke-dasharray: 7 4; }
 .line-3 { stroke: var(--line-3); stroke-dasharray: 2 3; }
 .line-4 { stroke: var(--line-4); stroke-dasharray: 8 3 2 3; }
+.line-5 { stroke: var(--line-5); stroke-dasharray: 8 3 2 3 2 3; }
+.line-6 { stroke: var(--line-6); }
+.line-7 { stroke: var(--line-7); stroke-dasharray: 7 4; }
+.line-8 { stroke: var(--line-8); stroke-dasharray: 2 3; }
 .swatch { width: 3rem; height: .9rem; border-radius: .15rem; }
 
 .pair { display: grid; gap: 1.5rem 2rem;
@@ -91,6 +97,13 @@ td.text { text-align: left; white-space: normal; overflow-wrap: anywhere; min-wi
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; margin: .5rem 0; }
 dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
+@media print {
+  :root { color-scheme: light; }
+  body { max-width: none; padding: 0; font-size: .8rem; }
+  .cards, figure, table { break-inside: avoid; }
+  .charts { grid-template-columns: 1fr 1fr; }
+  .scroll { overflow: visible; }
+}
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 )css";
 

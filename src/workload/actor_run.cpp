@@ -22,6 +22,11 @@ hugetlb_config huge_rules(const machine& on) {
   return on.config().profile.name == linux_6_12.name ? hugetlb_6_12 : hugetlb_6_1;
 }
 
+frame_count used_of(const actor& a) {
+  const frame_count unit = a.memory == actor_memory::hugetlb ? pageblock_frames : 1;
+  return static_cast<frame_count>(static_cast<double>(a.size / unit) * a.used) * unit;
+}
+
 }  // namespace
 
 std::string_view name_of(actor_memory memory) {
@@ -158,11 +163,11 @@ actor_run::actor_run(machine& on, const scenario& s, const policy_choice& policy
   }
   // What this took was done before the time that is looked at.
   for (unsigned cpu = 0; cpu < on.config().cpus; ++cpu) static_cast<void>(on.take_charge(cpu));
-  if (policy.merge_period) merging_.emplace(on, merge_daemon_config{.period = *policy.merge_period});
+  if (policy.merge_period)
+    merging_.emplace(on, merge_daemon_config{.period = *policy.merge_period});
   if (s.background && !background.empty()) {
     replayer_.emplace(on.memory(), replay_options{.seed = on.config().seed});
-    tasks_.push_back(
-        spawn(on.sim(), load(background, s.background->speed, s.background->repeats)));
+    tasks_.push_back(spawn(on.sim(), load(background, s.background->speed, s.background->repeats)));
   }
   spawn_actors();
 }
@@ -230,7 +235,7 @@ task<> actor_run::live(std::size_t which, std::uint32_t user, sim_time arrival,
 task<actor_run::end_of_use> actor_run::use_all(process& p) {
   const auto first = p.mapped.back();
   const frame_count step = p.kind().memory == actor_memory::hugetlb ? pageblock_frames : 1;
-  for (frame_count i = 0; i < p.kind().size; i += step) {
+  for (frame_count i = 0; i < used_of(p.kind()); i += step) {
     const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
     const auto done = p.space().write(p.ctx(), first + i, 1);
     const auto took = on_->take_charge(p.cpu());
@@ -249,13 +254,14 @@ task<actor_run::end_of_use> actor_run::use_all(process& p) {
 task<> actor_run::use_on(process& p, random_stream& random, sim_time leaves) {
   const auto& a = p.kind();
   const auto now = [&] { return on_->sim().now(); };
-  if (p.mapped.empty() || a.accesses_per_second == 0) {
+  if (p.mapped.empty() || a.accesses_per_second == 0 || used_of(a) == 0) {
     if (!p.mapped.empty() && leaves > now()) co_await delay_until(leaves);
     if (p.was_killed()) ++p.counts().killed;
     co_return;
   }
   const sim_duration between{static_cast<sim_duration::rep>(1e9 / a.accesses_per_second)};
-  const auto pages = p.mapped.size() * a.size;
+  const auto used = used_of(a);
+  const auto pages = p.mapped.size() * used;
   frame_count last = 0;
   for (auto next = now() + between; next < leaves; next = std::max(now(), next + between)) {
     co_await delay_until(next);
@@ -267,7 +273,7 @@ task<> actor_run::use_on(process& p, random_stream& random, sim_time leaves) {
                                     : random.below(pages);
         break;
     }
-    const auto page = p.mapped[last / a.size] + last % a.size;
+    const auto page = p.mapped[last / used] + last % used;
     const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
     const auto done = p.space().access(
         p.ctx(), page, random.chance(a.writes) ? memory_access::write : memory_access::read);

@@ -29,11 +29,11 @@ constexpr std::uint64_t most_pages = std::uint64_t{1} << 32;
 std::string read_name(table_reader& table, std::string_view kind, std::set<std::string>& taken) {
   constexpr std::size_t longest = 40;
   auto name = table.word("name", "");
-  const bool is_word = !name.empty() && name.size() <= longest &&
-                       std::ranges::all_of(name, [](char c) {
-                         return ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') ||
-                                ('0' <= c && c <= '9') || c == '_' || c == '-' || c == '.';
-                       });
+  const bool is_word =
+      !name.empty() && name.size() <= longest && std::ranges::all_of(name, [](char c) {
+        return ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || ('0' <= c && c <= '9') ||
+               c == '_' || c == '-' || c == '.';
+      });
   if (!is_word) {
     table.complain_about("name",
                          "{}.name = \"{}\": 1 to {} letters, digits, '_', '-' and '.' are wanted",
@@ -58,10 +58,19 @@ secretmem_config read_design(table_reader& table) {
 }
 
 policy_choice read_policy(table_reader& table, std::set<std::string>& names) {
-  static constexpr std::array<std::string_view, 13> keys{
-      "name",        "secretmem",  "limit",     "failure",
-      "aligned",     "absent",     "grouping",  "set_aside",
-      "secretmem_area", "huge_pages", "overcommit_huge_pages", "merging", "merge_period"};
+  static constexpr std::array<std::string_view, 13> keys{"name",
+                                                         "secretmem",
+                                                         "limit",
+                                                         "failure",
+                                                         "aligned",
+                                                         "absent",
+                                                         "grouping",
+                                                         "set_aside",
+                                                         "secretmem_area",
+                                                         "huge_pages",
+                                                         "overcommit_huge_pages",
+                                                         "merging",
+                                                         "merge_period"};
   table.allow_only(keys);
   policy_choice p{.name = read_name(table, "policy", names), .secretmem = read_design(table)};
   auto& how = p.secretmem;
@@ -83,8 +92,8 @@ policy_choice read_policy(table_reader& table, std::set<std::string>& names) {
   p.huge_pages = table.number("huge_pages", 0, 0, most_pages);
   p.overcommit_huge_pages = table.number("overcommit_huge_pages", 0, 0, most_pages);
   if (table.has("merging")) {
-    p.merging = table.named("merging", static_cast<const merge_policy*>(nullptr),
-                            detail::merge_policies);
+    p.merging =
+        table.named("merging", static_cast<const merge_policy*>(nullptr), detail::merge_policies);
   }
   if (table.has("merge_period")) {
     p.merge_period = table.duration("merge_period", {}, sim_duration{1});
@@ -118,17 +127,30 @@ void read_limits(table_reader& table, actor& a) {
   if (table.has("memlock")) {
     static constexpr std::array<std::pair<std::string_view, frame_count>, 1> words{
         {{"unlimited", ~frame_count{0}}}};
-    a.memlock_limit = table.word("memlock", "") == "unlimited" ? words[0].second
-                                                               : table.frames("memlock", 0);
+    a.memlock_limit =
+        table.word("memlock", "") == "unlimited" ? words[0].second : table.frames("memlock", 0);
   }
   a.ipc_lock = table.truth("ipc_lock", a.ipc_lock);
 }
 
 actor read_actor(table_reader& table, std::set<std::string>& names) {
-  static constexpr std::array<std::string_view, 16> keys{
-      "name",     "memory", "processes", "user",    "size",     "greedy",
-      "retry",    "arrival", "interval", "random_arrivals", "lifetime",
-      "accesses", "accesses_per_second", "writes", "memlock", "ipc_lock"};
+  static constexpr std::array<std::string_view, 17> keys{"name",
+                                                         "memory",
+                                                         "processes",
+                                                         "user",
+                                                         "size",
+                                                         "used",
+                                                         "greedy",
+                                                         "retry",
+                                                         "arrival",
+                                                         "interval",
+                                                         "random_arrivals",
+                                                         "lifetime",
+                                                         "accesses",
+                                                         "accesses_per_second",
+                                                         "writes",
+                                                         "memlock",
+                                                         "ipc_lock"};
   table.allow_only(keys);
   actor a{.name = read_name(table, "actor", names)};
   a.memory = table.named("memory", a.memory, all_actor_memories);
@@ -138,6 +160,7 @@ actor read_actor(table_reader& table, std::set<std::string>& names) {
     table.complain_about("size", "actor \"{}\": {} frames are no multiple of a huge page of 2 MiB",
                          a.name, a.size);
   }
+  if (table.has("used")) a.used = table.decimal("used", 0, 1);
   a.greedy = table.truth("greedy", a.greedy);
   a.retry = table.duration("retry", a.retry, sim_duration{1});
   a.arrival = table.duration("arrival", a.arrival, {});
@@ -176,15 +199,18 @@ void detail::read_experiment(table_reader& top, scenario& into, std::string_view
                        into.duration.count() / into.sample_interval.count(), most_samples);
   }
   std::set<std::string> policies;
-  top.tables("policy", [&](table_reader& table) {
-    into.policies.push_back(read_policy(table, policies));
-  });
+  top.tables("policy",
+             [&](table_reader& table) { into.policies.push_back(read_policy(table, policies)); });
+  constexpr std::size_t most_policies = 8;
+  if (into.policies.size() > most_policies) {
+    top.complain_about("policy", "{} policies: allowed are up to {}", into.policies.size(),
+                       most_policies);
+  }
   std::set<std::string> actors;
   top.tables("actor",
              [&](table_reader& table) { into.actors.push_back(read_actor(table, actors)); });
-  top.table("background", [&](table_reader& table) {
-    into.background = read_background(table, file);
-  });
+  top.table("background",
+            [&](table_reader& table) { into.background = read_background(table, file); });
 }
 
 }  // namespace memsim

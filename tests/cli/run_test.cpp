@@ -52,8 +52,9 @@ SCENARIO("a scenario is only checked", "[cli][run]") {
   CHECK(bad.out == "");
   CHECK_THAT(bad.complaints,
              ContainsSubstring("memsim run: bad.toml:10: unknown key \"actor.sise\"; there are"));
-  scratch.write("area.toml", small + "[[policy]]\nname = \"v16\"\nsecretmem = \"v16\"\n"
-                                     "secretmem_area = \"1 GiB\"\n");
+  scratch.write("area.toml", small +
+                                 "[[policy]]\nname = \"v16\"\nsecretmem = \"v16\"\n"
+                                 "secretmem_area = \"1 GiB\"\n");
   CHECK(run_program(scratch, "run --check area.toml").status == 2);
 }
 

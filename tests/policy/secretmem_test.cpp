@@ -2,11 +2,13 @@
 // What each design of secret memory does to the direct map, to memory, and to those who ask.
 #include <memsim/policy/secretmem.hpp>
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <memsim/alloc/observer.hpp>
+#include <memsim/core/random.hpp>
 #include <memsim/machine.hpp>
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
@@ -353,6 +355,35 @@ TEST_CASE("a page that loses the race into its file is free while it is absent",
   CHECK(watch.freed_absent == (fixed ? 0 : 1));
   CHECK(file.pages() == 1);
   s.check();
+}
+
+// R (1 - (1 - 1/R)^n) of R mappings are split by n pages that lie anywhere.
+TEST_CASE("random placement splits as many mappings as the closed form says", "[secretmem]") {
+  constexpr unsigned runs = 16;
+  const std::uint64_t pages = GENERATE(128, 512, 2048);
+  double split = 0;
+  double mappings = 0;
+  for (unsigned seed = 0; seed < runs; ++seed) {
+    secret_machine s{secretmem_6_1, 1_GiB};
+    mappings = static_cast<double>(s.m.map().mapped().m2);
+    random_stream random{seed, "placement"};
+    const pfn first{pageblock_frames};
+    const auto frames = s.m.map().end() - first;
+    for (std::uint64_t i = 0; i < pages; ++i) {
+      const auto at = first + random.below(frames);
+      REQUIRE(s.m.map().change(s.ctx(), at, 1, make_invalid));
+    }
+    split += mappings - static_cast<double>(s.m.map().mapped().m2);
+  }
+  const double n = static_cast<double>(pages);
+  const double unhit = std::pow(1 - 1 / mappings, n);
+  const double both_unhit = std::pow(1 - 2 / mappings, n);
+  const double variance =
+      mappings * unhit + mappings * (mappings - 1) * both_unhit - std::pow(mappings * unhit, 2);
+  // Three times the standard error of the mean.
+  const double tolerance = 3 * std::sqrt(variance / runs);
+  CHECK(tolerance < mappings / 50);
+  CHECK(std::abs(split / runs - mappings * (1 - unhit)) <= tolerance);
 }
 
 TEST_CASE("each design is found by its name", "[secretmem]") {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies, actors and background load of scenario files: what is read, and what is refused.
-#include <memsim/workload/scenario.hpp>
-
 #include <chrono>
 #include <string>
 
 #include <memsim/arch/merge_policy.hpp>
+#include <memsim/workload/scenario.hpp>
 
 #include "catch.hpp"
 

@@ -11,6 +11,7 @@
 #include <expected>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <memsim/core/digest.hpp>
@@ -31,6 +32,7 @@ struct latency_summary {
   std::uint64_t p99 = 0;
   std::uint64_t p999 = 0;
   std::uint64_t most = 0;
+  std::uint64_t sum = 0;
 
   friend bool operator==(const latency_summary&, const latency_summary&) = default;
 };
@@ -67,19 +69,19 @@ struct map_result {
 
 struct policy_result {
   std::string name{};
-  std::string design{};                   ///< of secret memory
-  map_result at_start{};                  ///< before anybody came
-  map_result at_end{};                    ///< when the time was over
-  map_result after_all{};                 ///< when everybody had left
+  std::string design{};    ///< of secret memory
+  map_result at_start{};   ///< before anybody came
+  map_result at_end{};     ///< when the time was over
+  map_result after_all{};  ///< when everybody had left
   std::vector<actor_result> actors{};
-  latency_summary first_use{};            ///< of a page
+  latency_summary first_use{};  ///< of a page
   translation_cost kernel_at_start{};
   translation_cost kernel_at_end{};
   translation_cost kernel_after_all{};
   std::vector<statistic_value> statistics{};  ///< of the machine and the policy, when it was over
   time_series samples{};
-  memory_picture picture{};  ///< when the time was over
-  digest state{};            ///< when everybody had left
+  memory_picture picture{};        ///< when the time was over
+  digest state{};                  ///< when everybody had left
   std::string background_error{};  ///< why the background load ended early; empty: it did not
 };
 
@@ -108,6 +110,11 @@ using experiment_progress = std::function<void(double)>;
 [[nodiscard]] std::string json_of(const experiment_results&);
 /// The samples of all policies, with a first column that names the policy.
 [[nodiscard]] std::string csv_of(const experiment_results&);
+/// An HTML page that needs neither other files nor the network: the question, who was refused under
+/// each policy, charts over time with their numbers, costs, pictures of memory, and how it was
+/// made.
+/// \param command  that makes the run again
+[[nodiscard]] std::string report_html(const experiment_results&, std::string_view command);
 /// Who came, who was refused, and what it did to the direct map, for a person: a table a subject.
 [[nodiscard]] std::string table_of(const experiment_results&);
 

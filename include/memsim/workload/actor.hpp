@@ -34,8 +34,8 @@ enum class page_choice : unsigned char {
   uniform,  ///< any page, all alike
   hot,      ///< nine of ten accesses go to a tenth of the pages
 };
-inline constexpr std::array all_page_choices{page_choice::sequential,
-                                                page_choice::uniform, page_choice::hot};
+inline constexpr std::array all_page_choices{page_choice::sequential, page_choice::uniform,
+                                             page_choice::hot};
 
 [[nodiscard]] std::string_view name_of(page_choice);
 [[nodiscard]] std::string to_text(page_choice);
@@ -49,6 +49,7 @@ struct actor {
   /// uid; none: each process has one of its own.
   std::optional<std::uint32_t> user{};
   frame_count size = 0;  ///< of a mapping
+  double used = 1;       ///< the part of each mapping, from its beginning, that is ever used
   /// It maps as much again whenever it has used all it has, until it is refused; and tries again
   /// after `retry`.
   bool greedy = false;
