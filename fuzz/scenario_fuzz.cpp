@@ -2,6 +2,7 @@
 // Scenario files of any bytes, and settings for them: lines `KEY=VALUE` after a zero byte. What can
 // be read and is small is run.
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include <memsim/metrics/experiment.hpp>
 #include <memsim/metrics/scenario_run.hpp>
 
 namespace {
@@ -33,8 +35,21 @@ std::vector<scenario_setting> settings_of(std::string_view text) {
 }
 
 bool is_small(const scenario& s) {
-  return s.machine.memory.end() <= pfn{(64_MiB).frames()} && s.machine.cpus <= 4 && s.ageing &&
-         s.ageing->turnover <= 0.5 && s.actors.empty();
+  if (s.machine.memory.end() > pfn{(64_MiB).frames()} || s.machine.cpus > 4) return false;
+  return !s.ageing || s.ageing->turnover <= 0.5;
+}
+
+// What can be run in a moment.
+bool is_short(const scenario& s) {
+  using namespace std::chrono_literals;
+  std::uint64_t processes = 0;
+  bool modest = true;
+  for (const auto& a : s.actors) {
+    processes += a.processes;
+    modest = modest && !a.greedy && a.size <= 1024 && a.accesses_per_second <= 1e5;
+  }
+  return modest && processes <= 8 && s.policies.size() <= 2 && !s.background &&
+         s.duration <= 10ms && s.duration / s.sample_interval <= 100;
 }
 
 }  // namespace
@@ -51,7 +66,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   require(!read->ageing || check(*read->ageing).has_value());
   if (!is_small(*read)) return 0;
-  const auto result = run_scenario(*read);
-  require(result || !result.error().message().empty());
+  if (read->actors.empty()) {
+    const auto result = run_scenario(*read);
+    require(result || !result.error().message().empty());
+  } else if (is_short(*read)) {
+    const auto results = run_experiment(*read);
+    require(results ? !json_of(*results).empty() : !results.error().message().empty());
+  }
   return 0;
 }

@@ -124,11 +124,10 @@ void read_limits(table_reader& table, actor& a) {
     a.user = static_cast<std::uint32_t>(
         table.number("user", 0, 0, std::numeric_limits<std::uint32_t>::max()));
   }
-  if (table.has("memlock")) {
-    static constexpr std::array<std::pair<std::string_view, frame_count>, 1> words{
-        {{"unlimited", ~frame_count{0}}}};
-    a.memlock_limit =
-        table.word("memlock", "") == "unlimited" ? words[0].second : table.frames("memlock", 0);
+  if (table.says("memlock", "unlimited")) {
+    a.memlock_limit = ~frame_count{0};
+  } else if (table.has("memlock")) {
+    a.memlock_limit = table.frames("memlock", 0);
   }
   a.ipc_lock = table.truth("ipc_lock", a.ipc_lock);
 }

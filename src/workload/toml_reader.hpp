@@ -145,6 +145,11 @@ class table_reader {
     return otherwise;
   }
 
+  [[nodiscard]] bool says(std::string_view key, std::string_view word) const {
+    const auto* node = table_.get(key);
+    return node != nullptr && node->value_exact<std::string>() == word;
+  }
+
   std::string word(std::string_view key, std::string_view otherwise) {
     const auto* node = table_.get(key);
     if (node == nullptr) return std::string{otherwise};

@@ -156,6 +156,18 @@ repeats = false
   CHECK(s.background == background_load{.trace = "dir/small.trace", .speed = 2, .repeats = false});
 }
 
+TEST_CASE("a limit of locked memory is a size, or unlimited", "[workload][experiment]") {
+  const auto limit = [](const std::string& value) {
+    return parse(smallest + "memlock = " + value + "\n").actors[0].memlock_limit;
+  };
+  CHECK(limit("\"64 KiB\"") == 16);
+  CHECK(limit("8192") == 2);
+  CHECK(limit("0") == 0);
+  CHECK(limit("\"unlimited\"") == ~frame_count{0});
+  CHECK_THAT(complaint(smallest + "memlock = \"much\"\n"),
+             ContainsSubstring("actor.memlock = \"much\": allowed are multiples of 4 KiB"));
+}
+
 TEST_CASE("a scenario's mistakes are named with file, line, and what is allowed",
           "[workload][experiment]") {
   struct mistake {
