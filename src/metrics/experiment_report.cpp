@@ -66,7 +66,8 @@ std::string number(double value) { return grouped(static_cast<std::uint64_t>(val
 
 // What the lines of a chart say, in numbers.
 std::string series_table(const time_series& series, std::string_view unit) {
-  html_table table{{fmt::format("Policy ({})", unit), "at the start", "least", "most", "at the end"}};
+  html_table table{
+      {fmt::format("Policy ({})", unit), "at the start", "least", "most", "at the end"}};
   for (std::size_t c = 0; c < series.columns().size(); ++c) {
     double least = series.values(0)[c];
     double most = least;
@@ -102,8 +103,9 @@ std::string charts_html(const experiment_results& r) {
     missing = fmt::format("<p class=\"notice\">The drawings are missing: {}.</p>\n",
                           html_escaped(missing));
   }
-  return fmt::format("<section>\n<h2>Over time</h2>\n{}<div class=\"charts\">\n{}</div>\n</section>\n",
-                     missing, figures);
+  return fmt::format(
+      "<section>\n<h2>Over time</h2>\n{}<div class=\"charts\">\n{}</div>\n</section>\n", missing,
+      figures);
 }
 
 std::string failures_html(const experiment_results& r) {
@@ -120,14 +122,15 @@ std::string failures_html(const experiment_results& r) {
   }
   return fmt::format(
       "<section>\n<h2>Who was refused, and how</h2>\n"
-      "<p>ENOMEM and EAGAIN are calls of mmap() that were refused. SIGBUS, no memory (VM_FAULT_OOM) "
+      "<p>ENOMEM and EAGAIN are calls of mmap() that were refused. SIGBUS, no memory "
+      "(VM_FAULT_OOM) "
       "and killed (by the OOM killer) are processes that ended.</p>\n{}</section>\n",
       table.html());
 }
 
 std::string costs_html(const experiment_results& r) {
-  html_table map{{"Policy", "4 KiB", "2 MiB", "1 GiB", "page tables", "2 MiB before",
-                  "2 MiB after all left"}};
+  html_table map{
+      {"Policy", "4 KiB", "2 MiB", "1 GiB", "page tables", "2 MiB before", "2 MiB after all left"}};
   html_table kernel{{"Policy (ns per access)", "before", "at the end", "after all left",
                      "walks per access at the end"}};
   html_table first{{"Policy (ns)", "pages", "p50", "p90", "p99", "p99.9", "most"}};
@@ -145,9 +148,11 @@ std::string costs_html(const experiment_results& r) {
   }
   return fmt::format(
       "<section>\n<h2>What it costs</h2>\n<h3>The direct map at the end</h3>\n{}"
-      "<h3>Translations of the kernel</h3>\n<p>Random accesses to memory through the direct map, on "
+      "<h3>Translations of the kernel</h3>\n<p>Random accesses to memory through the direct map, "
+      "on "
       "one CPU: what misses of its TLB cost by the cost model.</p>\n{}"
-      "<h3>The first use of a page</h3>\n<p>The work of the fault by the cost model, without entering "
+      "<h3>The first use of a page</h3>\n<p>The work of the fault by the cost model, without "
+      "entering "
       "and leaving the kernel.</p>\n{}</section>\n",
       map.html(), kernel.html(), first.html());
 }
