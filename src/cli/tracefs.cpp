@@ -5,7 +5,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <ostream>
@@ -14,6 +13,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -137,20 +137,24 @@ std::expected<fs::path, error> find_tracefs(const fs::path& proc) {
               "tracefs is not mounted; as root: mount -t tracefs nodev /sys/kernel/tracing");
 }
 
-/// A process that does nothing but wait for its parent's end, to take the instance away if the
-/// parent could not. It leads a session of its own so that no signal meant for the parent ends it.
+/// A process that makes the instance, and then does nothing but wait for its parent's end, to take
+/// it away if the parent could not. So there is no moment in which nobody would. It leads a session
+/// of its own so that no signal meant for the parent ends it.
 class trace_instance::guard {
  public:
   explicit guard(const fs::path& directory) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error{errno, std::generic_category()};
-    unique_fd read_end{ends[0]};
-    write_end_ = unique_fd{ends[1]};
+    auto life = make_pipe();
+    auto answer = make_pipe();
+    write_end_ = std::move(life.write);
     process_ = fork();
     if (process_ < 0) throw std::system_error{errno, std::generic_category()};
     if (process_ == 0) {
       write_end_.close();
-      wait_and_remove(read_end.get(), directory.c_str());
+      answer.read.close();
+      make_and_remove(life.read.get(), answer.write.get(), directory.c_str());
+    }
+    answer.write.close();
+    while (read(answer.read.get(), &why_not_, sizeof why_not_) < 0 && errno == EINTR) {
     }
   }
   guard(const guard&) = delete;
@@ -161,11 +165,31 @@ class trace_instance::guard {
     }
   }
 
+  /// Why it could not make the instance: errno; 0: it has.
+  [[nodiscard]] int why_not() const { return why_not_; }
+
  private:
+  struct pipe_ends {
+    unique_fd read;
+    unique_fd write;
+  };
+
+  static pipe_ends make_pipe() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error{errno, std::generic_category()};
+    return {unique_fd{ends[0]}, unique_fd{ends[1]}};
+  }
+
   // Only async-signal-safe calls: this runs between fork and exit.
-  [[noreturn]] static void wait_and_remove(int read_end, const char* directory) {
+  [[noreturn]] static void make_and_remove(int read_end, int answer, const char* directory) {
     setsid();
+    // The parent may have ended before it could listen.
+    signal(SIGPIPE, SIG_IGN);
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
+    const int why_not = mkdir(directory, 0700) == 0 ? 0 : errno;
+    while (write(answer, &why_not, sizeof why_not) < 0 && errno == EINTR) {
+    }
+    if (why_not != 0) _exit(0);
     char byte = 0;
     while (read(read_end, &byte, 1) < 0 && errno == EINTR) {
     }
@@ -179,26 +203,28 @@ class trace_instance::guard {
 
   unique_fd write_end_;
   pid_t process_ = -1;
+  int why_not_ = ECHILD;  // unless it says something else
 };
 
 std::expected<std::unique_ptr<trace_instance>, error> trace_instance::make(
     const fs::path& tracefs, const std::string& name) {
   const fs::path instances = tracefs / "instances";
   const fs::path directory = instances / name;
-  if (mkdir(directory.c_str(), 0700) != 0) {
-    const int why = errno;
+  std::unique_ptr<guard> made_by;
+  try {
+    made_by = std::make_unique<guard>(directory);
+  } catch (const std::system_error& e) {
+    return fail(errc::io, "the process that guards {} cannot be made: {}", directory.string(),
+                e.code().message());
+  }
+  if (const int why = made_by->why_not(); why != 0) {
     if (why == ENOENT || why == ENOTDIR) {
       return fail(errc::unsupported, "{}: not a tracefs with instances", tracefs.string());
     }
     return fail(errc::io, "{}: the instance cannot be made: {}", directory.string(), explain(why));
   }
   auto made = std::make_unique<trace_instance>(directory);
-  try {
-    made->guard_ = std::make_unique<guard>(directory);
-  } catch (const std::system_error& e) {
-    return fail(errc::io, "the process that guards {} cannot be made: {}", directory.string(),
-                e.code().message());
-  }
+  made->guard_ = std::move(made_by);
   return made;
 }
 

@@ -170,7 +170,7 @@ TEST_CASE("an instance is gone when its owner is", "[cli]") {
       for (;;) pause();
     }
     const auto wait_until = [&](bool there) {
-      for (int i = 0; i < 12'000 && fs::exists(directory) != there; ++i) {
+      for (int i = 0; i < 3000 && fs::exists(directory) != there; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
       }
       return fs::exists(directory) == there;
