@@ -36,6 +36,8 @@ std::string mpirun(const temporary_directory& scratch, unsigned ranks) {
   return fmt::format(
       "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"
       " OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none"
+      // hwloc complains where there is no sysfs.
+      " HWLOC_HIDE_ERRORS=2"
       " OMPI_MCA_btl=self,vader OMPI_MCA_btl_vader_single_copy_mechanism=none"
       " OMPI_MCA_btl_vader_backing_directory={0} OMPI_MCA_orte_tmpdir_base={0}"
       " " MEMSIM_MPIRUN " -n {1} " MEMSIM_PROGRAM,

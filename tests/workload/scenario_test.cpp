@@ -75,7 +75,8 @@ TEST_CASE("what does not belong in a scenario is named with its place and what m
           "[workload]") {
   const std::string text{smallest};
   CHECK(complaint("sede = 1\n" + text) ==
-        "s.toml:1: unknown key \"sede\"; there are seed, machine, ageing, recipe");
+        "s.toml:1: unknown key \"sede\"; there are question, seed, machine, ageing, recipe, "
+        "duration, sample_interval, policy, actor, background");
   CHECK(complaint(text + "ocupancy = 0.5") ==
         "s.toml:5: unknown key \"ageing.ocupancy\"; there are recipe, occupancy, peak, "
         "unmovable_share, turnover");
