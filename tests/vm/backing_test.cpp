@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backings of the kinds that policies are: a pool of large pages, a device without descriptors, a
 // file that lends nothing.
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include <memsim/alloc/observer.hpp>
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
 
@@ -201,9 +203,13 @@ SCENARIO("a process may be killed by what its own call takes", "[vm][backing]") 
     file.stop_when_killed = &process;
     if (what == "mmap") static_cast<void>(process.mmap(ctx, 8, shared));
     if (what == "munmap") static_cast<void>(process.munmap(ctx, one, 1000));
-    if (what == "discard") static_cast<void>(process.discard(ctx, one, 8));
+    if (what == "discard") static_cast<void>(process.discard(ctx, one, 520));
     if (what == "punch_hole") vm.punch_hole(ctx, file, 0, 8);
     if (what == "truncate") vm.truncate(ctx, file, 2);
+    const bool asked = (when == "reserve" && what == "mmap") ||
+                       (when == "unmap" && what == "munmap") ||
+                       (when == "release" && what != "mmap" && what != "exit");
+    CHECK(process.was_killed() == asked);
     file.is_hungry = what == "exit";
     if (process.was_killed()) {
       CHECK_FALSE(process.maps_any(vpn{}, 1 << 20));
@@ -240,6 +246,29 @@ SCENARIO("a shared page that goes while it is to be made writable is asked for a
   REQUIRE(m.process->write(m.ctx, at, 77));
   REQUIRE(m.process->translate(at));
   CHECK(m.vm.content(*m.process->translate(at)) == 77);
+  m.vm.exit(m.ctx, *m.process);
+}
+
+SCENARIO("a page that goes while tables are made for it is asked for again", "[vm][backing]") {
+  // As reclaim does it: what is allocated then takes the place of the page.
+  struct fleeting final : backing, allocator_observer {
+    explicit fleeting(virtual_memory& vm, context& ctx) : backing{vm} {
+      for (auto& page : pages) page = *vm.memory().alloc(ctx, order{0}, gfp_kernel);
+      vm.memory().add_observer(*this);
+    }
+    ~fleeting() override { vm().memory().remove_observer(*this); }
+    std::expected<backing_page, error> fault(context&, const fault_request&) override {
+      return backing_page{.what = backing_page::kept, .first = pages[now], .writable = true};
+    }
+    void on_allocation(const allocation_event&) override { now = 1; }
+    std::array<pfn, 2> pages{};
+    std::size_t now = 0;
+  };
+  one_process m;
+  fleeting file{m.vm, m.ctx};
+  const auto at = *m.process->mmap(m.ctx, 1, {.source = &file, .with = sharing::shared_pages});
+  REQUIRE(m.process->write(m.ctx, at, 3));
+  CHECK(m.process->translate(at) == file.pages[1]);
   m.vm.exit(m.ctx, *m.process);
 }
 

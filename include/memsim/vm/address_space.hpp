@@ -141,7 +141,7 @@ class address_space final : public oom_candidate {
   /// Locks do not add up: pages that were locked twice are not locked after this.
   /// \return errc::no_memory if something of the range is not mapped; what comes before it is done
   std::expected<void, error> munlock(context& ctx, vpn first, frame_count pages);
-  /// Counts pages of something else against RLIMIT_MEMLOCK, such as a mapping of secret memory.
+  /// Counts pages of something else against RLIMIT_MEMLOCK, such as buffers of io_uring.
   /// \return errc::again if more would be locked than it allows
   std::expected<void, error> charge_locked(frame_count pages);
   /// \throws usage_error if fewer pages were charged
