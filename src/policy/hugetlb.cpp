@@ -8,6 +8,10 @@
 
 namespace memsim {
 
+const hugetlb_config& hugetlb_rules(const kernel_profile& profile) {
+  return profile.name == linux_6_12.name ? hugetlb_6_12 : hugetlb_6_1;
+}
+
 hugetlb::hugetlb(virtual_memory& vm, hugetlb_config how)
     : vm_{&vm}, how_{std::move(how)}, pool_{*this} {
   if (how_.size == page_size::k4) throw_usage("hugetlb has pages of 2M or 1G, not of 4K");
@@ -58,6 +62,7 @@ std::expected<hugetlb_mount*, error> hugetlb::mount(context& ctx, const subpool_
 }
 
 std::expected<void, error> hugetlb::unmount(context& ctx, hugetlb_mount& which) {
+  if (which.pool_ != this) throw_usage("the mount is of another pool");
   for (const auto& file : files_) {
     if (file->in_ == &which && (!file->mappings().empty() || file->pages_out_ > 0)) {
       return fail(errc::busy, "a file of the mount is in use");

@@ -149,7 +149,8 @@ void hugetlb_file::uncache(context& ctx, pfn page) {
 
 void hugetlb_file::punch_hole(context& ctx, std::uint64_t first, frame_count count) {
   vm().unmap(ctx, *this, first, count, unmap_what::all);
-  const auto end = cached_.lower_bound(huge(first + count));
+  const auto last = first + std::min(count, std::numeric_limits<std::uint64_t>::max() - first);
+  const auto end = cached_.lower_bound(huge(last));
   for (auto at = cached_.lower_bound(huge(first)); at != end;) {
     const auto page = at->second.first;
     promises_.punch(at->first);
@@ -182,6 +183,9 @@ std::expected<void, error> hugetlb_file::allocate_range(context& ctx, std::uint6
     throw_usage("{} pages from page {}: a file of pages of {} has whole ones", count, first,
                 granule());
   }
+  if (count > std::numeric_limits<std::uint64_t>::max() - first) {
+    return fail(errc::invalid, "{} pages from page {}: no file is so large", count, first);
+  }
   for (auto index = huge(first); index < huge(first + count); ++index) {
     if (cached_.contains(index)) continue;
     const auto page = promises_.take(ctx, index);
@@ -195,12 +199,19 @@ std::expected<void, error> hugetlb_file::allocate_range(context& ctx, std::uint6
 
 // Modelling assumption: the pool is smaller by the page, and what was promised for it is not
 // promised again.
-failure_outcome hugetlb_file::memory_failure(context&, std::uint64_t index) {
-  if (cached_.erase(huge(index)) > 0) {
+failure_outcome hugetlb_file::memory_failure(context& ctx, std::uint64_t index) {
+  if (const auto found = cached_.find(huge(index)); found != cached_.end()) {
     promises_.punch(huge(index));
-    pool_->pool_.lose();
+    promises_.lose(ctx, found->second.first);
+    cached_.erase(found);
   }
   return failure_outcome::lost;
+}
+
+void hugetlb_file::lost(context& ctx, const released_page& page) {
+  promises_.lose(ctx, page.first);
+  --pages_out_;
+  if (ended_ && pages_out_ == 0) pool_->forget(*this);
 }
 
 }  // namespace memsim

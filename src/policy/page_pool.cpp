@@ -2,6 +2,7 @@
 #include <memsim/policy/page_pool.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace memsim {
 
@@ -26,6 +27,9 @@ void page_pool::destroy_free(context& ctx) {
 }
 
 std::expected<void, error> page_pool::reserve(context& ctx, std::uint64_t pages) {
+  if (pages > std::numeric_limits<std::int64_t>::max()) {
+    return fail(errc::no_memory, "{} pages to be reserved", pages);
+  }
   std::uint64_t made = 0;
   // As the kernel's counters, these may have gone below zero.
   const auto is_short = [&] {
@@ -84,6 +88,10 @@ std::expected<pfn, error> page_pool::take(context& ctx, const page_claim& who) {
 }
 
 void page_pool::put(context& ctx, pfn page, after_use use) {
+  if (counts_.free == counts_.total) {
+    throw_usage("frame {} is put back into a pool whose {} pages are all free", page,
+                counts_.total);
+  }
   counts_.reserved += use == after_use::reserved;
   if (counts_.surplus > 0) {
     source_->put(ctx, page);
@@ -96,8 +104,17 @@ void page_pool::put(context& ctx, pfn page, after_use use) {
 }
 
 void page_pool::lose() {
+  if (counts_.free == counts_.total) {
+    throw_usage("a page in use is lost of a pool whose {} pages are all free", counts_.total);
+  }
   --counts_.total;
   counts_.surplus = std::min(counts_.surplus, counts_.total);
+}
+
+bool page_pool::promise() {
+  if (static_cast<std::int64_t>(counts_.free - counts_.reserved) <= 0) return false;
+  ++counts_.reserved;
+  return true;
 }
 
 std::uint64_t page_pool::resize(context& ctx, std::uint64_t pages) {

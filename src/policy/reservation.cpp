@@ -130,6 +130,16 @@ void reservation::put(context& ctx, pfn page) {
   pool_->put(ctx, page, again ? after_use::reserved : after_use::available);
 }
 
+void reservation::lose(context& ctx, pfn page) {
+  pool_->lose();
+  if (restored_.erase(page) > 0) {
+    static_cast<void>(pool_->promise());
+  } else if (give_to_limits(ctx, 1) == 0 && !pool_->promise()) {
+    // There is no page that the limits could be promised instead.
+    limits_->limits.lose_promise();
+  }
+}
+
 void reservation::undo(context& ctx, pfn page) { pool_->put(ctx, page, after_use::reserved); }
 
 void reservation::restore(vma& area, std::uint64_t index, pfn page) {
@@ -144,6 +154,9 @@ void reservation::punch(std::uint64_t index) { shared_.erase(index); }
 void reservation::truncate(context& ctx, std::uint64_t first, std::uint64_t freed) {
   const auto rest = interval::right_open(first, ~std::uint64_t{0});
   const auto lost = count_within(shared_, rest);
+  if (freed > lost) {
+    throw_usage("{} pages freed from page {} on, where {} were promised", freed, first, lost);
+  }
   shared_ -= rest;
   pool_->unreserve(ctx, give_to_limits(ctx, lost - freed));
 }

@@ -33,7 +33,7 @@ std::string result_of(const std::expected<void, error>& done) {
 }
 
 hugetlb_config rules_of(const kernel_profile& profile, page_size size) {
-  auto rules = profile.name == linux_6_12.name ? hugetlb_6_12 : hugetlb_6_1;
+  auto rules = hugetlb_rules(profile);
   rules.size = size;
   return rules;
 }
@@ -104,14 +104,13 @@ std::string hugetlb_run::perform(field_cursor& in, std::uint64_t step) {
   }
   auto* const process = read_process(in);
   if (!in.ok()) return {};
-  if (operation == "creat" || operation == "ftruncate" || operation == "punch" ||
-      operation == "falloc") {
-    auto result = change_file(operation, in);
-    return process == nullptr ? "noproc" : result;
-  }
   if (process == nullptr) {
     in.cut('\n');
     return "noproc";
+  }
+  if (operation == "creat" || operation == "ftruncate" || operation == "punch" ||
+      operation == "falloc") {
+    return change_file(operation, in);
   }
   auto& space = *process->space;
   if (operation == "mmap") return mmap(in, *process);

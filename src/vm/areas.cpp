@@ -89,6 +89,7 @@ void address_space::split_area(context& ctx, vma& area, vpn at) {
   upper.offset = area.number_of(at);
   area.end = at;
   add_area(upper);
+  vm_->place_last(area);
 }
 
 // What begins or ends within the range and is like its neighbour is one with it.
@@ -170,6 +171,9 @@ std::expected<vpn, error> address_space::mmap(context& ctx, frame_count pages,
   }
   if (how.at) {
     if (auto gone = munmap(ctx, first, pages, &source); !gone) return std::unexpected{gone.error()};
+  }
+  if (how.offset > ~std::uint64_t{0} - pages) {
+    return fail(errc::invalid, "{} pages from page {}: no file is so large", pages, how.offset);
   }
   vma area;
   area.first = first;
@@ -296,8 +300,9 @@ std::expected<void, error> address_space::set_locked(context& ctx, vpn first, fr
   if (auto granule = check_granule(first, first + pages); !granule) return granule;
   const bool whole = change_areas(
       ctx, first, first + pages, true,
-      // What is not lent is never locked so, and cannot be got for it.
-      [&](const vma& a) { return a.locked != locked && (a.source->lends_pages() || !locked); },
+      // What is not lent is never locked so, and cannot be got for it; nor is it unlocked so, where
+      // its backing locks it.
+      [&](const vma& a) { return a.locked != locked && a.source->lends_pages(); },
       [&](vma& area) { area.locked = locked; });
   if (whole) return {};
   return fail(errc::no_memory, "not all of {} pages from page {} is mapped", pages, first);

@@ -53,6 +53,8 @@ failure_outcome backing::memory_failure(context&, std::uint64_t) { return failur
 
 std::optional<std::uint64_t> backing::index_of(pfn) const { return std::nullopt; }
 
+void backing::lost(context&, const released_page&) {}
+
 std::expected<backing_page, error> anonymous_backing::fault(context&, const fault_request&) {
   return backing_page{};
 }

@@ -80,6 +80,10 @@ std::expected<void, error> address_space::share_large(context& ctx, const table_
   if (stays) {
     const auto want = child.request(to, page, purpose::write);
     const auto copy = to.source->copy_on_write(ctx, want, entry.frame());
+    // fork() has no SIGBUS.
+    if (!copy && copy.error().code() == errc::bus_error) {
+      return std::unexpected{error{errc::no_memory, copy.error().message()}};
+    }
     if (!copy) return std::unexpected{copy.error()};
     if (*copy == entry.frame()) throw_usage("frame {} is pinned: a copy is another page", *copy);
     child.give(ctx, want, *copy, at.size, entry.frame());

@@ -40,6 +40,11 @@ std::expected<failure_report, error> virtual_memory::memory_failure(context& ctx
   }
   for (frame_count i = 0; i < frames; ++i) pages_[first + i] = {};
   charges_.drop(first, frames);
+  if (page.is_private()) {
+    backing_of(page).lost(
+        ctx,
+        {.first = first, .size = order_of(page.size()), .is_private = true, .index = page.number});
+  }
   retire(ctx, frame);
   return report;
 }

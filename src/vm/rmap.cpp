@@ -67,6 +67,17 @@ void virtual_memory::place_after(const vma& parent, const vma& child) {
   mappings.splice(std::next(place_of(parent)), mappings, place_of(child));
 }
 
+// Behind those that map the same first page, as if it were new.
+void virtual_memory::place_last(const vma& area) {
+  if (area.source == &anonymous_) return;
+  auto& mappings = area.source->mappings_;
+  const auto from =
+      std::ranges::find(mappings, &area, [](const mapped_area& m) { return &m.area; });
+  auto after = std::next(from);
+  while (after != mappings.end() && after->area.offset == area.offset) ++after;
+  mappings.splice(after, mappings, from);
+}
+
 void virtual_memory::detach(vma& area) {
   for (const auto id : area.chain) {
     std::erase_if(attached(id), [&](const attachment& a) { return a.area == &area; });

@@ -180,7 +180,7 @@ class random_hugetlb {
     const bool is_sure = !process.translate(page) &&
                          file.promises().is_promised(*area, area->number_of(page) / huge) &&
                          area->number_of(page) < file.size() && !reservation::is_robbed(*area) &&
-                         area->with == sharing::shared_pages && !has_least_;
+                         !has_least_;
     ++content_;
     const bool done = writes ? process.write(ctx_, page, content_).has_value()
                              : process.read(ctx_, page).has_value();

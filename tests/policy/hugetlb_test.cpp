@@ -2,49 +2,16 @@
 // Worked examples of hugetlb's reservations, and what the recordings do not have.
 #include <memsim/policy/hugetlb.hpp>
 
-#include <array>
 #include <string>
 
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
 
 #include "catch.hpp"
+#include "policy/hugetlb_machine.hpp"
 
 using namespace memsim;
-
-namespace {
-
-constexpr frame_count huge = frames_of(page_size::m2);
-
-struct hugetlb_machine {
-  explicit hugetlb_machine(std::uint64_t pages, const hugetlb_config& how = hugetlb_6_1,
-                           bytes size = 256_MiB)
-      : memory{{.memory = memory_map::x86_64(size)}}, pool{vm, how} {
-    CHECK(pool.resize(ctx, pages) == pages);
-  }
-  // nr, free, resv, surplus
-  [[nodiscard]] std::array<std::uint64_t, 4> counts() const {
-    const auto& c = pool.counts();
-    return {c.total, c.free, c.reserved, c.surplus};
-  }
-  using are = std::array<std::uint64_t, 4>;
-
-  page_allocator memory;
-  virtual_memory vm{memory};
-  hugetlb pool;
-  context ctx{};
-};
-
-using are = hugetlb_machine::are;
-
-vpn page(vpn first, std::uint64_t index) { return first + index * huge; }
-
-errc code_of(const auto& failed) {
-  REQUIRE_FALSE(failed);
-  return failed.error().code();
-}
-
-}  // namespace
+using namespace memsim::test;
 
 TEST_CASE("hugetlb example 1: a shared file", "[hugetlb]") {
   hugetlb_machine m{10};

@@ -141,3 +141,48 @@ TEST_CASE("a promise is only made of pages that are free", "[page_pool]") {
   REQUIRE(t.pool.reserve(t.ctx, 1));
   t.check(2, 1, ~std::uint64_t{0} - 1, 0);
 }
+
+TEST_CASE("a pool that grows keeps its surplus pages as its own", "[page_pool]") {
+  tested_pool t{2, 2};
+  REQUIRE(t.pool.reserve(t.ctx, 3));
+  t.check(3, 3, 3, 1);
+  CHECK(t.pool.resize(t.ctx, 3) == 3);
+  t.check(3, 3, 3, 0);
+}
+
+TEST_CASE("a surplus page that is lost is no surplus any more", "[page_pool]") {
+  tested_pool t{0, 1};
+  const auto page = t.pool.take(t.ctx, {});
+  REQUIRE(page);
+  t.check(1, 0, 0, 1);
+  t.pool.lose();
+  CHECK(t.pool.counts().total == 0);
+  CHECK(t.pool.counts().surplus == 0);
+}
+
+TEST_CASE("a page that a pool did not give out it does not take", "[page_pool]") {
+  tested_pool t{2};
+  const auto page = t.pool.take(t.ctx, {});
+  REQUIRE(page);
+  t.pool.put(t.ctx, *page, after_use::available);
+  CHECK_THROWS_WITH(t.pool.put(t.ctx, *page, after_use::available),
+                    "frame 1 is put back into a pool whose 2 pages are all free");
+  CHECK_THROWS_WITH(t.pool.lose(), "a page in use is lost of a pool whose 2 pages are all free");
+  t.check(2, 2, 0, 0);
+}
+
+TEST_CASE("absurdly many pages are not promised", "[page_pool]") {
+  tested_pool t{2, 2};
+  REQUIRE(t.pool.reserve(t.ctx, 3));
+  CHECK_FALSE(t.pool.reserve(t.ctx, std::uint64_t{1} << 63));
+  CHECK_FALSE(t.pool.reserve(t.ctx, ~std::uint64_t{0}));
+  t.check(3, 3, 3, 1);
+}
+
+TEST_CASE("a promise is made of what is free and not promised", "[page_pool]") {
+  tested_pool t{2};
+  REQUIRE(t.pool.reserve(t.ctx, 1));
+  CHECK(t.pool.promise());
+  CHECK_FALSE(t.pool.promise());
+  t.check(2, 2, 2, 0);
+}

@@ -67,3 +67,27 @@ TEST_CASE("a subpool that gives across its least keeps too much", "[subpool]") {
   CHECK(pool.used() == 0);
   CHECK(pool.promised() == 4);
 }
+
+TEST_CASE("a subpool keeps a promise only below its least", "[subpool]") {
+  subpool pool{{.most = 6, .least = 4}};
+  REQUIRE(pool.take(6) == 2u);
+  CHECK(pool.give(1) == 1);  // five are used
+  CHECK(pool.give(1) == 1);  // four, as many as its least
+  CHECK(pool.give(1) == 0);
+  CHECK(pool.promised() == 1);
+}
+
+TEST_CASE("a subpool that there cannot be, or that is given what it has not, is refused",
+          "[subpool]") {
+  CHECK_THROWS_WITH((subpool{{.most = 2, .least = 4}}), "at least 4 pages and at most 2");
+  subpool pool{{.most = 6}};
+  REQUIRE(pool.take(1));
+  CHECK_THROWS_WITH(pool.give(2), "2 pages given back of 1");
+  CHECK(pool.used() == 1);
+  CHECK_THROWS_WITH(pool.lose_promise(), "a promise is lost of none");
+  subpool promised{{.least = 2}};
+  promised.lose_promise();
+  CHECK(promised.promised() == 1);
+  CHECK(promised.limits().least == 1);
+  CHECK(promised.is_unused());
+}

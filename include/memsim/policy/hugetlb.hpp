@@ -27,6 +27,7 @@
 #include <vector>
 
 #include <memsim/alloc/gfp.hpp>
+#include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/core/context.hpp>
 #include <memsim/core/error.hpp>
 #include <memsim/core/types.hpp>
@@ -54,6 +55,8 @@ struct hugetlb_config {
 
 inline const hugetlb_config hugetlb_6_1{};
 inline const hugetlb_config hugetlb_6_12{.zap_restores_promise = true};
+/// Those of a kernel that was recorded; of a profile with another name those of 6.1.
+[[nodiscard]] const hugetlb_config& hugetlb_rules(const kernel_profile& profile);
 
 /// A file of huge pages, or private memory of them. Its offsets are in pages of 4 KiB.
 class hugetlb_file final : public backing {
@@ -71,7 +74,8 @@ class hugetlb_file final : public backing {
 
   /// fallocate(): gets the pages of a range, and makes the file as long.
   /// \param keep_size  FALLOC_FL_KEEP_SIZE
-  /// \return errc::no_space at the first page that cannot be had; the size is then what it was
+  /// \return errc::no_space at the first page that cannot be had; the size is then what it was.
+  ///         errc::invalid if it would end beyond all numbers
   /// \throws usage_error if the range is not one of whole pages
   std::expected<void, error> allocate_range(context& ctx, std::uint64_t first, frame_count count,
                                             bool keep_size = false);
@@ -92,6 +96,7 @@ class hugetlb_file final : public backing {
   void punch_hole(context& ctx, std::uint64_t first, frame_count count) override;
   void truncate(context& ctx, std::uint64_t size) override;
   failure_outcome memory_failure(context& ctx, std::uint64_t index) override;
+  void lost(context& ctx, const released_page& page) override;
 
  private:
   friend class hugetlb;
@@ -150,10 +155,11 @@ class hugetlb final : private page_source {
  public:
   /// \param vm  outlives it
   /// \throws usage_error if the size is 4K, or there is no such CMA area
-  explicit hugetlb(virtual_memory& vm, hugetlb_config how = hugetlb_6_1);
+  hugetlb(virtual_memory& vm, hugetlb_config how);
   hugetlb(const hugetlb&) = delete;
   hugetlb& operator=(const hugetlb&) = delete;
-  /// Nothing is mapped, and nobody holds a page.
+  /// Nothing is mapped, and nobody holds a page. What is free of it stays in use: resize(ctx, 0)
+  /// gives it back before.
   ~hugetlb() override;
 
   /// Writes to nr_hugepages.
@@ -168,6 +174,7 @@ class hugetlb final : private page_source {
   std::expected<hugetlb_mount*, error> mount(context& ctx, const subpool_limits& limits = {});
   /// Ends the mount, and all of its files.
   /// \return errc::busy if one of them is mapped or held
+  /// \throws usage_error if it is another pool's
   std::expected<void, error> unmount(context& ctx, hugetlb_mount& which);
   /// Maps memory of huge pages that belongs to no file.
   /// \param how  its `source` and `offset` are not used

@@ -88,7 +88,8 @@ class page_pool {
   page_pool& operator=(const page_pool&) = delete;
 
   /// Promises pages; where there are too few free ones, surplus pages are made for it.
-  /// \return errc::no_memory, and then nothing is promised or made
+  /// \return errc::no_memory, and then nothing is promised or made. As in the kernel free surplus
+  ///         pages go all the same where the count of promises was below zero
   [[nodiscard]] std::expected<void, error> reserve(context& ctx, std::uint64_t pages);
   /// Takes promises back, and frees surplus pages that were made for them.
   void unreserve(context& ctx, std::uint64_t pages);
@@ -96,9 +97,14 @@ class page_pool {
   /// \return errc::no_space
   [[nodiscard]] std::expected<pfn, error> take(context& ctx, const page_claim& who);
   /// A page is not used any more. While there are surplus pages it leaves the pool.
+  /// \throws usage_error if none is in use
   void put(context& ctx, pfn page, after_use use);
   /// A page that is in use is lost, and with it one of the pool.
+  /// \throws usage_error if none is in use
   void lose();
+  /// Promises one of the pages that are free, if one of them is not promised.
+  /// \return whether there was one
+  [[nodiscard]] bool promise();
 
   /// Makes the pool as large as can be had, or as small as what is used and promised allows; pages
   /// above the size become surplus, whatever `overcommit` says.

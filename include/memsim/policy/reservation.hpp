@@ -7,14 +7,17 @@
 ///
 ///     reservation promises{pool, page_size::k4};        // a member of the backing
 ///     reserve(ctx, of)        ->  promises.reserve(ctx, of)
-///     fault(ctx, want)        ->  promises.take(ctx, want)
+///     fault(ctx, want)        ->  promises.take(ctx, want.in.area, want.index())
 ///     fork(ctx, parent, c)    ->  promises.disown(c)
-///     unmap(ctx, of)          ->  promises.unmap(ctx, of)
+///     unmap(ctx, of)          ->  promises.unmap(ctx, of, mappings())
 ///     release(ctx, page)      ->  promises.put(ctx, page.first)
 ///
 /// Shared mappings are promised the pages of the file that nobody was promised before; these stay
 /// promised until the file loses them. A private mapping is promised a page for each of its own;
 /// what is left of that goes with it, and a forked child has none.
+///
+/// What hugetlb does besides, it does itself: to take a page away from those who were promised none
+/// for who was (hugetlb_file).
 ///
 /// It writes to vma::note, in which a backing that has one may keep nothing else.
 ///
@@ -78,6 +81,8 @@ class reservation {
   [[nodiscard]] std::expected<pfn, error> take(context& ctx, std::uint64_t index);
   /// A page is not used any more.
   void put(context& ctx, pfn page);
+  /// A page that was in use is lost, and with it one of the pool; nothing is promised for it.
+  void lose(context& ctx, pfn page);
   /// A page of a shared mapping was taken, and another one is used in its place: it is promised to
   /// that as before.
   void undo(context& ctx, pfn page);

@@ -23,17 +23,20 @@ struct subpool_limits {
 class subpool {
  public:
   /// The pool has promised it `limits.least` pages.
-  explicit subpool(const subpool_limits& limits)
-      : limits_{limits}, promised_{limits.least.value_or(0)} {}
+  /// \throws usage_error if `least` is above `most`
+  explicit subpool(const subpool_limits& limits);
 
   /// Takes pages.
   /// \return how many of them the pool has to have unpromised, or promise; none: that is more than
   ///         it may have, and nothing has changed
   [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t pages);
   /// Gives pages back.
+  /// \throws usage_error if fewer are used, where that is counted
   /// \return how many promises of the pool are not needed any more
   std::uint64_t give(std::uint64_t pages);
 
+  /// A page that it was promised cannot be had any more: its least is less by one.
+  void lose_promise();
   /// Nothing of it is used, as far as it knows: without `most` it counts only what its own promises
   /// cover.
   [[nodiscard]] bool is_unused() const;

@@ -104,7 +104,8 @@ class backing {
   /// Its number among those of its virtual memory, from 1.
   [[nodiscard]] std::uint32_t id() const { return id_; }
   /// Areas that map it, by their first page of it; among equals a child's directly after its
-  /// parent's, and otherwise in the order in which they were made.
+  /// parent's, and otherwise in the order in which they were made. One that was cut is as if it
+  /// were new: Linux takes it out of its tree for that.
   [[nodiscard]] const std::list<mapped_area>& mappings() const { return mappings_; }
 
   /// Mappings are multiples of it; so is what is unmapped of them.
@@ -161,6 +162,9 @@ class backing {
   virtual void truncate(context& ctx, std::uint64_t size);
   /// A page that it keeps, or its frame without a descriptor, is lost; nobody maps it any more.
   virtual failure_outcome memory_failure(context& ctx, std::uint64_t index);
+  /// A private page that it allocated or gave is lost, for a granule above 4 KiB; release() does
+  /// not come for it.
+  virtual void lost(context& ctx, const released_page& page);
   /// Which page lies in a frame without a descriptor, if it is one of its.
   [[nodiscard]] virtual std::optional<std::uint64_t> index_of(pfn frame) const;
 

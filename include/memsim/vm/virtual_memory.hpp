@@ -300,6 +300,7 @@ class virtual_memory final : public page_owner, public file_mapper {
   [[nodiscard]] std::vector<attachment>& attached(anon_vma_id id);
   void attach(address_space& space, vma& area);
   void place_after(const vma& parent, const vma& child);
+  void place_last(const vma& area);
   void detach(vma& area);
   [[nodiscard]] bool finds_all_mappings(pfn page) const;
   void replace_frames(pfn from, pfn to);
