@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/core/random.hpp>
 
+#include <boost/random/exponential_distribution.hpp>
 #include <boost/random/uniform_int_distribution.hpp>
 
 #include <memsim/core/digest.hpp>
@@ -17,6 +18,11 @@ std::uint64_t random_stream::below(std::uint64_t bound) {
 }
 
 double random_stream::unit() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
+
+// By a table: of the functions that C libraries round differently it asks none but next to never.
+double random_stream::exponential() {
+  return boost::random::exponential_distribution<double>{}(engine_);
+}
 
 bool random_stream::chance(double probability) {
   if (!(probability >= 0 && probability <= 1)) {

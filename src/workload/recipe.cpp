@@ -16,6 +16,7 @@ namespace memsim {
 namespace {
 
 using detail::recipe_entry;
+using detail::turn_end;
 
 constexpr std::array entries{&detail::build_farm,       &detail::fill_shuffle_free,
                              &detail::huge_page_churn,  &detail::memory_pressure,
@@ -53,6 +54,17 @@ std::expected<void, error> check_parameter(const recipe& r, std::string_view nam
   return within(full, value, known->least, known->most);
 }
 
+std::expected<void, error> run_course(detail::recipe_memory& memory) {
+  const auto course = find_entry(memory.plan().recipe)->begin(memory);
+  for (;;) {
+    const auto at = course->turn();
+    if (!at) return std::unexpected{at.error()};
+    if (*at == turn_end::is_over || (*at == turn_end::may_end && memory.aged())) break;
+  }
+  course->end();
+  return {};
+}
+
 }  // namespace
 
 std::span<const recipe> recipes() {
@@ -87,10 +99,42 @@ std::expected<void, error> check(const ageing_plan& plan) {
 std::expected<ageing_counts, error> age(machine& m, const ageing_plan& plan) {
   if (auto ok = check(plan); !ok) return std::unexpected{ok.error()};
   detail::recipe_memory memory{m, plan};
-  if (auto ran = find_entry(plan.recipe)->run(memory); !ran) return std::unexpected{ran.error()};
+  if (auto ran = run_course(memory); !ran) return std::unexpected{ran.error()};
   if (auto settled = memory.settle(); !settled) return std::unexpected{settled.error()};
   return memory.counts();
 }
+
+class recipe_load::impl {
+ public:
+  impl(machine& on, const ageing_plan& plan)
+      : memory_{on, at_occupancy(plan), detail::recipe_memory::time::passes},
+        course_{find_entry(memory_.plan().recipe)->begin(memory_)} {}
+
+  std::expected<frame_count, error> turn() {
+    const auto before = memory_.allocated();
+    if (auto done = course_->turn(); !done) return std::unexpected{done.error()};
+    return memory_.allocated() - before;
+  }
+  [[nodiscard]] ageing_counts counts() const { return memory_.counts(); }
+
+ private:
+  static ageing_plan at_occupancy(ageing_plan plan) {
+    plan.peak = plan.occupancy;
+    return plan;
+  }
+
+  detail::recipe_memory memory_;
+  std::unique_ptr<detail::recipe_course> course_;
+};
+
+recipe_load::recipe_load(machine& on, const ageing_plan& plan) {
+  if (const auto ok = check(plan); !ok) throw_usage("{}", ok.error());
+  impl_ = std::make_unique<impl>(on, plan);
+}
+recipe_load::~recipe_load() = default;
+
+std::expected<frame_count, error> recipe_load::turn() { return impl_->turn(); }
+ageing_counts recipe_load::counts() const { return impl_->counts(); }
 
 used_blocks blocks_in_use(const page_allocator& memory) {
   used_blocks blocks;

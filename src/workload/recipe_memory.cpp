@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <utility>
 
 #include <memsim/alloc/page_allocator.hpp>
@@ -71,9 +70,10 @@ constexpr gfp lightly(gfp flags) {
 
 }  // namespace
 
-recipe_memory::recipe_memory(machine& m, const ageing_plan& plan)
+recipe_memory::recipe_memory(machine& m, const ageing_plan& plan, time how)
     : machine_{m},
       plan_{plan},
+      how_{how},
       values_{with_defaults(plan)},
       managed_{managed_frames(m.memory())},
       id_{m.memory().add_owner(*this)},
@@ -132,7 +132,8 @@ double recipe_memory::parameter(std::string_view name) const {
 }
 
 random_stream recipe_memory::stream(std::string_view name) const {
-  return {plan_.seed, fmt::format("ageing.{}.{}", plan_.recipe, name)};
+  const auto* const use = how_ == time::passes ? "background" : "ageing";
+  return {plan_.seed, fmt::format("{}.{}.{}", use, plan_.recipe, name)};
 }
 
 void recipe_memory::change_cpu() {
@@ -142,6 +143,7 @@ void recipe_memory::change_cpu() {
 }
 
 void recipe_memory::run_daemons() {
+  if (how_ == time::passes) return;
   daemons_due_ = allocated_ + pages_between_daemons;
   auto& memory = machine_.memory();
   if (const auto wish = memory.take_kswapd_wish()) {
@@ -364,13 +366,6 @@ error recipe_memory::no_memory() const {
           fmt::format("{}: occupancy {} of {} frames is not reached: there is no memory with {} "
                       "frames of processes and files and {} of the kernel in use",
                       plan_.recipe, plan_.occupancy, managed_, user(), kernel_)};
-}
-
-std::uint64_t log_uniform(random_stream& random, std::uint64_t least, std::uint64_t most) {
-  const auto octaves = static_cast<unsigned>(std::bit_width(most / least));
-  const auto low = least << random.below(octaves);
-  const auto high = std::min(most, 2 * low - 1);
-  return low + random.below(high - low + 1);
 }
 
 }  // namespace memsim::detail

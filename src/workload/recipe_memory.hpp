@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,11 @@ enum class user_block : std::uint32_t {};
 /// decides; what processes hold besides, the recipe gives back.
 class recipe_memory final : public page_owner {
  public:
-  recipe_memory(machine& m, const ageing_plan& plan);
+  /// Whose memory it is: of a machine that ages, where the daemons have their turns as memory is
+  /// taken, or of one that lives in simulated time, and has its own daemons.
+  enum class time : bool { stands_still, passes };
+
+  recipe_memory(machine& m, const ageing_plan& plan, time how = time::stands_still);
   recipe_memory(const recipe_memory&) = delete;
   recipe_memory& operator=(const recipe_memory&) = delete;
   /// What is in use is nobody's from then on, and swap is empty again.
@@ -66,6 +71,7 @@ class recipe_memory final : public page_owner {
   [[nodiscard]] random_stream stream(std::string_view name) const;
   /// What was done so far.
   [[nodiscard]] ageing_counts counts() const;
+  [[nodiscard]] frame_count allocated() const { return allocated_; }
   /// What only the recipe knows of.
   [[nodiscard]] ageing_counts& own_counts() { return counts_; }
 
@@ -150,6 +156,7 @@ class recipe_memory final : public page_owner {
 
   machine& machine_;
   ageing_plan plan_;
+  time how_;
   recipe_values values_;
   frame_count managed_ = 0;
   frame_count user_target_ = 0;
@@ -179,15 +186,33 @@ class recipe_memory final : public page_owner {
   random_stream kernel_stream_;
 };
 
-/// A number between the two, every factor as likely as any other. At least `least`.
-[[nodiscard]] std::uint64_t log_uniform(random_stream& random, std::uint64_t least,
-                                        std::uint64_t most);
+/// What may come after a turn.
+enum class turn_end : unsigned char {
+  goes_on,  ///< in the middle of something
+  may_end,
+  is_over,  ///< another turn would do nothing
+};
 
-/// A recipe and what it does. It comes down by itself, and need not hit the targets: settle() comes
-/// after.
+/// A recipe that is carried out: turns of some ten to a few hundred pages.
+class recipe_course {
+ public:
+  recipe_course() = default;
+  recipe_course(const recipe_course&) = delete;
+  recipe_course& operator=(const recipe_course&) = delete;
+  virtual ~recipe_course() = default;
+  [[nodiscard]] virtual std::expected<turn_end, error> turn() = 0;
+  /// Comes down. It need not hit the targets: settle() comes after.
+  virtual void end() = 0;
+};
+
+template <class Course>
+std::unique_ptr<recipe_course> begin_course(recipe_memory& memory) {
+  return std::make_unique<Course>(memory);
+}
+
 struct recipe_entry {
   recipe description;
-  std::expected<void, error> (*run)(recipe_memory&);
+  std::unique_ptr<recipe_course> (*begin)(recipe_memory&);
 };
 
 extern const recipe_entry build_farm;

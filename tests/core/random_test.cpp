@@ -100,3 +100,20 @@ SCENARIO("a random stream refuses bounds and probabilities that mean nothing", "
   std::vector<int> nothing;
   CHECK_NOTHROW(stream.shuffle(nothing));
 }
+
+TEST_CASE("exponential draws have the mean and the tail of one", "[core]") {
+  random_stream random{1, "exponential"};
+  constexpr int draws = 100'000;
+  double sum = 0;
+  int above_one = 0;
+  for (int i = 0; i < draws; ++i) {
+    const auto drawn = random.exponential();
+    REQUIRE(drawn >= 0);
+    sum += drawn;
+    if (drawn > 1) ++above_one;
+  }
+  CHECK(sum / draws > 0.985);  // the deviation is 0.003
+  CHECK(sum / draws < 1.015);
+  CHECK(above_one > 36'000);  // 36788 of exp(-1)
+  CHECK(above_one < 37'600);
+}

@@ -28,6 +28,8 @@ class random_stream {
   [[nodiscard]] std::uint64_t below(std::uint64_t bound);
   /// Uniform in [0, 1), a multiple of 2^-53.
   [[nodiscard]] double unit();
+  /// Exponentially distributed, 1 on average.
+  [[nodiscard]] double exponential();
   /// True with the given probability.
   /// \throws usage_error unless 0 <= probability <= 1
   [[nodiscard]] bool chance(double probability);

@@ -24,6 +24,7 @@
 #include <expected>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@
 #include <memsim/alloc/kernel_profile.hpp>
 #include <memsim/core/error.hpp>
 #include <memsim/core/statistics.hpp>
+#include <memsim/core/types.hpp>
 
 namespace memsim {
 
@@ -150,6 +152,31 @@ inline constexpr std::array ageing_statistics{
 /// \return errc::no_memory if so much memory cannot be in use, or the kernel cannot have its part;
 ///         the machine is somewhere on the way then. What check() returns, with nothing done
 [[nodiscard]] std::expected<ageing_counts, error> age(machine& m, const ageing_plan& plan);
+
+/// A recipe that goes on for as long as one likes, beside whatever else uses the machine:
+/// background load.
+///
+/// It keeps itself to `occupancy` of the machine's memory, as far as the recipe heeds that; `peak`
+/// and `turnover` do not matter. kswapd and kcompactd are the machine's own (reclaim_daemon). When
+/// it is destroyed what it has in use stays so, and is nobody's.
+class recipe_load {
+ public:
+  /// \param on  must stay where it is, and outlive this
+  /// \throws usage_error for what check() refuses
+  recipe_load(machine& on, const ageing_plan& plan);
+  recipe_load(const recipe_load&) = delete;
+  recipe_load& operator=(const recipe_load&) = delete;
+  ~recipe_load();
+
+  /// Does a little: some ten to some hundred requests, by CPUs drawn at random.
+  /// \return the pages that it allocated; errc::no_memory if it cannot go on
+  [[nodiscard]] std::expected<frame_count, error> turn();
+  [[nodiscard]] ageing_counts counts() const;
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
 
 /// Blocks in use that can be freed, ascending.
 struct used_blocks {

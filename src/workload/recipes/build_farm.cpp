@@ -34,7 +34,7 @@ struct process {
   std::vector<kernel_block> tables{};
 };
 
-class farm {
+class farm final : public recipe_course {
  public:
   explicit farm(recipe_memory& memory)
       : memory_{memory},
@@ -45,21 +45,17 @@ class farm {
                                         static_cast<double>(memory.user_target()) /
                                         static_cast<double>(jobs_.size())))} {}
 
-  [[nodiscard]] std::expected<void, error> run() {
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      auto& job = jobs_[random_.below(jobs_.size())];
-      if (job.pages.size() >= job.size) exit(job);
-      if (auto ran = take_turn(job); !ran) return ran;
-      memory_.evict_to_target();
-    }
-    come_down();
-    return {};
+  std::expected<turn_end, error> turn() override {
+    memory_.change_cpu();
+    auto& job = jobs_[random_.below(jobs_.size())];
+    if (job.pages.size() >= job.size) exit(job);
+    if (auto ran = take_turn(job); !ran) return std::unexpected{ran.error()};
+    memory_.evict_to_target();
+    return turn_end::may_end;
   }
 
- private:
   // As many processes exit as leaves those that stay their share of the memory that is left.
-  void come_down() {
+  void end() override {
     memory_.come_down();
     const auto share = static_cast<frame_count>(memory_.parameter("process_share") *
                                                 static_cast<double>(memory_.user_target()));
@@ -73,6 +69,7 @@ class farm {
     memory_.evict_to_target();
   }
 
+ private:
   std::expected<void, error> take_turn(process& job) {
     if (job.size == 0) {
       if (auto started = start(job); !started) return started;
@@ -121,8 +118,6 @@ class farm {
   frame_count mean_size_;
 };
 
-std::expected<void, error> run(recipe_memory& memory) { return farm{memory}.run(); }
-
 }  // namespace
 
 constinit const recipe_entry build_farm{
@@ -132,6 +127,6 @@ constinit const recipe_entry build_farm{
                     .leaves = "processes running; free memory from pages to whole processes' size, "
                               "long-lived kernel objects where short-lived processes were",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<farm>};
 
 }  // namespace memsim::detail

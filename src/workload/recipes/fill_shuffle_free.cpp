@@ -9,36 +9,43 @@
 namespace memsim::detail {
 namespace {
 
-class shuffle {
- public:
-  explicit shuffle(recipe_memory& memory) : memory_{memory}, random_{memory.stream("pages")} {}
+/// Pages that are taken in a turn.
+constexpr unsigned pages_a_turn = 64;
 
-  [[nodiscard]] std::expected<void, error> run() {
+class shuffle final : public recipe_course {
+ public:
+  explicit shuffle(recipe_memory& memory) : memory_{memory}, random_{memory.stream("pages")} {
     memory_.come_down();
-    do {
-      memory_.change_cpu();
-      fill();
-      if (memory_.user() <= memory_.user_target()) return {};  // there is nothing to free
-      memory_.change_cpu();
-      while (memory_.user() > memory_.user_target()) free_any();
-      memory_.shrink_kernel_to_target();
-    } while (!memory_.aged());
-    return {};
   }
+
+  std::expected<turn_end, error> turn() override {
+    if (!filling_) memory_.change_cpu();
+    filling_ = fill();
+    if (filling_) return turn_end::goes_on;
+    if (memory_.user() <= memory_.user_target()) return turn_end::is_over;  // nothing to free
+    memory_.change_cpu();
+    while (memory_.user() > memory_.user_target()) free_any();
+    memory_.shrink_kernel_to_target();
+    return turn_end::may_end;
+  }
+
+  void end() override {}
 
  private:
   // Who asks for the next page is drawn; nobody makes room, and so the first failure is the end.
-  void fill() {
+  // Whether there was none.
+  bool fill() {
     const auto kernel_part = memory_.plan().unmovable_share;
-    for (;;) {
+    for (unsigned n = 0; n < pages_a_turn; ++n) {
       if (kernel_part > 0 && random_.chance(kernel_part)) {
-        if (!memory_.add_kernel_object(order{0})) return;
+        if (!memory_.add_kernel_object(order{0})) return false;
       } else if (const auto page = memory_.try_user_block(order{0}, gfp_highuser_movable)) {
         pages_.push_back(*page);
       } else {
-        return;
+        return false;
       }
     }
+    return true;
   }
 
   void free_any() {
@@ -50,9 +57,8 @@ class shuffle {
   recipe_memory& memory_;
   random_stream random_;
   std::vector<user_block> pages_;
+  bool filling_ = false;
 };
-
-std::expected<void, error> run(recipe_memory& memory) { return shuffle{memory}.run(); }
 
 }  // namespace
 
@@ -63,6 +69,6 @@ constinit const recipe_entry fill_shuffle_free{
                     .leaves = "free memory in single pages all over, kernel pages grouped as the "
                               "allocator grouped them",
                     .parameters = {}},
-    .run = run};
+    .begin = begin_course<shuffle>};
 
 }  // namespace memsim::detail

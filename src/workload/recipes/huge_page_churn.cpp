@@ -27,33 +27,39 @@ struct region {
   kernel_block table{};
 };
 
-class huge_pages {
+class huge_pages final : public recipe_course {
  public:
   explicit huge_pages(recipe_memory& memory) : memory_{memory}, random_{memory.stream("regions")} {
     memory.ask_for_room([this] { return drop_any(); });
   }
   huge_pages(const huge_pages&) = delete;
   huge_pages& operator=(const huge_pages&) = delete;
-  ~huge_pages() { memory_.ask_for_room({}); }
+  ~huge_pages() override { memory_.ask_for_room({}); }
 
-  [[nodiscard]] std::expected<void, error> run() {
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      if (auto added = add(); !added) return added;
-      splits_owed_ += memory_.parameter("split_share");
-      for (; splits_owed_ >= 1; splits_owed_ -= 1) split_any();
-      memory_.change_cpu();
-      while (memory_.user() > memory_.user_target() && drop_any()) {
-      }
-      if (auto kept = memory_.churn_kernel(memory_.parameter("kernel_churn")); !kept) return kept;
+  std::expected<turn_end, error> turn() override {
+    memory_.change_cpu();
+    if (auto added = add(); !added) return std::unexpected{added.error()};
+    splits_owed_ += memory_.parameter("split_share");
+    for (; splits_owed_ >= 1; splits_owed_ -= 1) split_any();
+    memory_.change_cpu();
+    shrink_to_target();
+    if (auto kept = memory_.churn_kernel(memory_.parameter("kernel_churn")); !kept) {
+      return std::unexpected{kept.error()};
     }
+    return turn_end::may_end;
+  }
+
+  void end() override {
     memory_.come_down();
-    while (memory_.user() > memory_.user_target() && drop_any()) {
-    }
-    return {};
+    shrink_to_target();
   }
 
  private:
+  void shrink_to_target() {
+    while (memory_.user() > memory_.user_target() && drop_any()) {
+    }
+  }
+
   std::expected<void, error> add() {
     const auto table = memory_.kernel_memory(order{0}, gfp_kernel_account | gfp_flag::zero);
     if (!table) return std::unexpected{table.error()};
@@ -111,8 +117,6 @@ class huge_pages {
   double splits_owed_ = 0;
 };
 
-std::expected<void, error> run(recipe_memory& memory) { return huge_pages{memory}.run(); }
-
 }  // namespace
 
 constinit const recipe_entry huge_page_churn{
@@ -122,6 +126,6 @@ constinit const recipe_entry huge_page_churn{
                     .leaves = "whole pageblocks in use or free, and between them pageblocks of "
                               "which splits left a part",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<huge_pages>};
 
 }  // namespace memsim::detail

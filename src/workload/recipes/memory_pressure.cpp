@@ -26,7 +26,7 @@ constexpr std::array parameters{
 /// Pages touched between two looks at the kernel's part and the memory in use.
 constexpr unsigned touches_a_turn = 64;
 
-class swapping_processes {
+class swapping_processes final : public recipe_course {
  public:
   explicit swapping_processes(recipe_memory& memory)
       : memory_{memory},
@@ -40,18 +40,23 @@ class swapping_processes {
   }
 
   /// Everything is touched once, in the order of addresses, as programs start; then by use.
-  [[nodiscard]] std::expected<void, error> run() {
-    const auto first = memory_.whole("swap_readahead");
-    for (frame_count page = 0; page < pages_; page += first) {
-      if (auto in = bring_in(page); !in) return in;
+  std::expected<turn_end, error> turn() override {
+    if (begun_ < pages_) {
+      const auto page = begun_;
+      begun_ += memory_.whole("swap_readahead");
+      if (auto in = bring_in(page); !in) return std::unexpected{in.error()};
+      return begun_ < pages_ ? turn_end::goes_on : turn_end::may_end;
     }
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      for (unsigned n = 0; n < touches_a_turn; ++n) {
-        if (auto touched = touch(draw()); !touched) return touched;
-      }
+    memory_.change_cpu();
+    for (unsigned n = 0; n < touches_a_turn; ++n) {
+      if (auto touched = touch(draw()); !touched) return std::unexpected{touched.error()};
     }
-    return {};
+    return turn_end::may_end;
+  }
+
+  void end() override {
+    memory_.come_down();
+    memory_.evict_to_target();
   }
 
  private:
@@ -84,15 +89,8 @@ class swapping_processes {
   random_stream random_;
   frame_count pages_;
   frame_count hot_;
+  frame_count begun_ = 0;  // touched for the first time
 };
-
-std::expected<void, error> run(recipe_memory& memory) {
-  swapping_processes processes{memory};
-  if (auto ran = processes.run(); !ran) return ran;
-  memory.come_down();
-  memory.evict_to_target();
-  return {};
-}
 
 }  // namespace
 
@@ -103,6 +101,6 @@ constinit const recipe_entry memory_pressure{
                     .leaves = "free memory in single pages and small runs, wherever the least used "
                               "pages were",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<swapping_processes>};
 
 }  // namespace memsim::detail

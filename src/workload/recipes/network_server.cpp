@@ -30,39 +30,43 @@ constexpr std::array parameters{
 /// are the 32 KiB that the network stack asks for at once.
 constexpr std::array<unsigned, 4> buffers_of_order{50, 20, 20, 10};
 
-class server {
+/// Pages by which the heap grows before it is served from, in a turn.
+constexpr frame_count heap_pages_a_turn = 256;
+
+class server final : public recipe_course {
  public:
   explicit server(recipe_memory& memory)
       : memory_{memory},
         random_{memory.stream("packets")},
         queue_limit_{static_cast<frame_count>(memory.parameter("queue") *
-                                              static_cast<double>(memory.managed()))} {}
+                                              static_cast<double>(memory.managed()))},
+        heap_to_build_{heap_target()} {}
 
-  [[nodiscard]] std::expected<void, error> run() {
-    if (auto built = build_heap(); !built) return built;
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      const auto packets = 1 + random_.below(memory_.whole("burst"));
-      receive(packets);
-      if (auto served = serve(packets); !served) return served;
-      memory_.change_cpu();
-      deliver();
+  std::expected<turn_end, error> turn() override {
+    if (heap_to_build_ > 0) {
+      if (auto built = build_heap(); !built) return std::unexpected{built.error()};
+      return heap_to_build_ > 0 ? turn_end::goes_on : turn_end::may_end;
     }
-    come_down();
-    return {};
+    memory_.change_cpu();
+    const auto packets = 1 + random_.below(memory_.whole("burst"));
+    receive(packets);
+    if (auto served = serve(packets); !served) return std::unexpected{served.error()};
+    memory_.change_cpu();
+    deliver();
+    return turn_end::may_end;
+  }
+
+  // The heap gives back what it has no use for; the packets in flight stay.
+  void end() override {
+    memory_.come_down();
+    while (heap_.size() > heap_target()) give_back_any();
+    memory_.evict_to_target();
   }
 
  private:
   [[nodiscard]] frame_count heap_target() const {
     return static_cast<frame_count>(memory_.parameter("heap_share") *
                                     static_cast<double>(memory_.user_target()));
-  }
-
-  // The heap gives back what it has no use for; the packets in flight stay.
-  void come_down() {
-    memory_.come_down();
-    while (heap_.size() > heap_target()) give_back_any();
-    memory_.evict_to_target();
   }
 
   void give_back_any() {
@@ -72,10 +76,9 @@ class server {
   }
 
   std::expected<void, error> build_heap() {
-    const auto size = heap_target();
-    for (frame_count n = 0; n < size; ++n) {
+    for (auto n = std::min(heap_pages_a_turn, heap_to_build_); n > 0; --n, --heap_to_build_) {
       if (auto grown = grow_heap(); !grown) return grown;
-      if (n % 256 != 0) continue;
+      if ((heap_.size() - 1) % heap_pages_a_turn != 0) continue;
       if (auto kept = memory_.keep_kernel_share(); !kept) return kept;
     }
     return {};
@@ -134,14 +137,13 @@ class server {
   recipe_memory& memory_;
   random_stream random_;
   frame_count queue_limit_;
+  frame_count heap_to_build_;
   std::vector<user_block> heap_;
   std::deque<kernel_block> in_flight_;
   frame_count in_flight_frames_ = 0;
   double pages_owed_ = 0;
   double heap_owed_ = 0;
 };
-
-std::expected<void, error> run(recipe_memory& memory) { return server{memory}.run(); }
 
 }  // namespace
 
@@ -151,6 +153,6 @@ constinit const recipe_entry network_server{
                               "atomic buffers of one to eight pages that come in bursts",
                     .leaves = "the heap in place, file pages and packet buffers in what it left",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<server>};
 
 }  // namespace memsim::detail

@@ -32,28 +32,32 @@ order drawn_order(const recipe_memory& memory, random_stream& random) {
   return order{0};
 }
 
-class block_churn {
+class block_churn final : public recipe_course {
  public:
   explicit block_churn(recipe_memory& memory) : memory_{memory}, random_{memory.stream("blocks")} {
     memory.ask_for_room([this] { return drop_turn(); });
   }
   block_churn(const block_churn&) = delete;
   block_churn& operator=(const block_churn&) = delete;
-  ~block_churn() { memory_.ask_for_room({}); }
+  ~block_churn() override { memory_.ask_for_room({}); }
 
-  [[nodiscard]] std::expected<void, error> run() {
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      for (unsigned n = 0; n < requests_a_turn; ++n) {
-        if (auto added = add(drawn_order(memory_, random_)); !added) return added;
-      }
-      memory_.change_cpu();
-      shrink_to_target();
-      if (auto kept = memory_.churn_kernel(memory_.parameter("kernel_churn")); !kept) return kept;
+  std::expected<turn_end, error> turn() override {
+    memory_.change_cpu();
+    for (unsigned n = 0; n < requests_a_turn; ++n) {
+      const auto added = add(drawn_order(memory_, random_));
+      if (!added) return std::unexpected{added.error()};
     }
+    memory_.change_cpu();
+    shrink_to_target();
+    if (auto kept = memory_.churn_kernel(memory_.parameter("kernel_churn")); !kept) {
+      return std::unexpected{kept.error()};
+    }
+    return turn_end::may_end;
+  }
+
+  void end() override {
     memory_.come_down();
     shrink_to_target();
-    return {};
   }
 
  private:
@@ -96,8 +100,6 @@ class block_churn {
   std::vector<user_block> blocks_;
 };
 
-std::expected<void, error> run(recipe_memory& memory) { return block_churn{memory}.run(); }
-
 }  // namespace
 
 constinit const recipe_entry order_mixed_churn{
@@ -107,6 +109,6 @@ constinit const recipe_entry order_mixed_churn{
                     .leaves = "free memory in small blocks all over, as far as the allocator's "
                               "choice of blocks does not keep it together",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<block_churn>};
 
 }  // namespace memsim::detail

@@ -7,6 +7,8 @@
 #include <expected>
 #include <vector>
 
+#include <memsim/workload/distribution.hpp>
+
 #include "workload/recipe_memory.hpp"
 
 namespace memsim::detail {
@@ -120,30 +122,33 @@ struct reader {
   frame_count end = 0;
 };
 
-class file_server {
+class file_server final : public recipe_course {
  public:
   explicit file_server(recipe_memory& memory)
       : memory_{memory},
         inodes_{memory},
         random_{memory.stream("files")},
+        sizes_{distribution::log_uniform(1, memory.whole("largest_file"))},
         readers_(memory.whole("readers")) {}
 
-  [[nodiscard]] std::expected<void, error> run() {
-    while (!memory_.aged()) {
-      memory_.change_cpu();
-      auto& who = readers_[random_.below(readers_.size())];
-      if (auto done = who.at == who.end ? open_next(who) : read_on(who); !done) return done;
-      memory_.evict_to_target();
-    }
+  std::expected<turn_end, error> turn() override {
+    memory_.change_cpu();
+    auto& who = readers_[random_.below(readers_.size())];
+    const auto done = who.at == who.end ? open_next(who) : read_on(who);
+    if (!done) return std::unexpected{done.error()};
+    memory_.evict_to_target();
+    return turn_end::may_end;
+  }
+
+  void end() override {
     memory_.come_down();
     memory_.evict_to_target();
     inodes_.shrink_to_target();
-    return {};
   }
 
  private:
   std::expected<void, error> open_next(reader& who) {
-    auto size = log_uniform(random_, 1, memory_.whole("largest_file"));
+    auto size = sizes_.draw(random_);
     if (inodes_.size() > 0 && random_.chance(memory_.parameter("reread"))) {
       const auto again = file_id{static_cast<std::uint32_t>(1 + random_.below(inodes_.size()))};
       size = inodes_.size_of(again);
@@ -170,10 +175,9 @@ class file_server {
   recipe_memory& memory_;
   inode_cache inodes_;
   random_stream random_;
+  distribution sizes_;
   std::vector<reader> readers_;
 };
-
-std::expected<void, error> run(recipe_memory& memory) { return file_server{memory}.run(); }
 
 }  // namespace
 
@@ -183,6 +187,6 @@ constinit const recipe_entry page_cache_churn{
                               "not used again make room, inodes go when their files' pages have",
                     .leaves = "free memory in runs of the length of readahead windows and files",
                     .parameters = parameters},
-    .run = run};
+    .begin = begin_course<file_server>};
 
 }  // namespace memsim::detail
