@@ -46,7 +46,7 @@ bool is_short(const scenario& s) {
   bool modest = true;
   for (const auto& a : s.actors) {
     processes += a.processes;
-    modest = modest && !a.greedy && a.size <= 1024 && a.accesses_per_second <= 1e5;
+    modest = modest && !a.greedy && a.size.most() <= 1024 && a.accesses_per_second <= 1e5;
   }
   return modest && processes <= 8 && s.policies.size() <= 2 && !s.background &&
          s.duration <= 10ms && s.duration / s.sample_interval <= 100;

@@ -48,6 +48,8 @@ void page_allocator::add_oom_candidate(oom_candidate& candidate) {
   core_->oom_candidates_.push_back({&candidate, false});
 }
 
+bool page_allocator::kill_for_fault(context& ctx) { return core_->kill_largest(ctx); }
+
 void page_allocator::remove_oom_candidate(oom_candidate& candidate) {
   std::erase_if(core_->oom_candidates_,
                 [&](const detail::oom_entry& entry) { return entry.candidate == &candidate; });

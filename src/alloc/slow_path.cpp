@@ -139,6 +139,8 @@ class slow_request {
   // request fails: here nobody else can act before it returns.
   bool kill() {
     if (has(gfp_flag::noretry) || (is_costly() && !has(gfp_flag::retry_mayfail))) return false;
+    // Modelling assumption: the kernel would let a victim go down to half of the min mark first.
+    if (ctx_.is_victim) return false;
     // Somebody may have been killed by another request just now.
     if (look_with({.mark = watermark::high})) return false;
     if (is_costly() || has(gfp_flag::retry_mayfail | gfp_flag::thisnode) ||

@@ -68,7 +68,10 @@ cost_model make_default_costs() {
       .set("pages_written_back", nanoseconds{1000}, "modelling assumption: likewise")
       .set("pages_swapped_in", nanoseconds{1000}, "modelling assumption: likewise")
       .set("pages_swapped_out", nanoseconds{1000}, "modelling assumption: likewise")
-      .set("objects_shrunk", nanoseconds{200}, "modelling assumption");
+      .set("objects_shrunk", nanoseconds{200}, "modelling assumption")
+      .set("page_faults", nanoseconds{400},
+           "modelling assumption: 1000 cycles at 2.5 GHz to enter and leave the kernel, with the "
+           "usual mitigations, and to find the area");
   return costs;
 }
 

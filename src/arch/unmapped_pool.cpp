@@ -48,7 +48,10 @@ unmapped_pool::unmapped_pool(const unmapped_pool& other, page_allocator& memory,
 
 std::expected<pfn, error> unmapped_pool::alloc(context& ctx) {
   if (waiting_.empty()) {
-    if (auto refilled = refill(ctx); !refilled) return std::unexpected{refilled.error()};
+    // Who was killed for it may have given pages back to the pool itself.
+    if (auto refilled = refill(ctx); !refilled && waiting_.empty()) {
+      return std::unexpected{refilled.error()};
+    }
   }
   const pfn page = waiting_.back();
   if (!rules_of(design_).waits_unmapped) {

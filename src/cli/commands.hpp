@@ -21,6 +21,7 @@ enum exit_code : int {
 // Each adds a command to the program, whose callback sets `outcome` to the exit code.
 void add_record(CLI::App& app, int& outcome);
 void add_replay(CLI::App& app, int& outcome);
+void add_report(CLI::App& app, int& outcome);
 void add_run(CLI::App& app, int& outcome);
 void add_sweep(CLI::App& app, int& outcome);
 void add_verify(CLI::App& app, int& outcome);

@@ -48,6 +48,7 @@ int run(CLI::App& app, int argc, char** argv) {
   int outcome = success;
   add_record(app, outcome);
   add_replay(app, outcome);
+  add_report(app, outcome);
   add_run(app, outcome);
   add_sweep(app, outcome);
   add_verify(app, outcome);

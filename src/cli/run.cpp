@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // memsim run: a scenario's policies side by side.
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,10 @@ struct run_arguments {
   bool check = false;
   bool as_json = false;
 };
+
+error in_file(const run_arguments& args, const error& why) {
+  return {why.code(), fmt::format("{}: {}", args.scenario, why.message())};
+}
 
 int complain(const error& why) {
   fmt::print(stderr, "memsim run: {}\n", why);
@@ -70,13 +75,8 @@ int run(const run_arguments& args) {
   if (!s) return complain(s.error());
   if (args.check) {
     // Also what only shows when the machines are made.
-    for (const auto& policy : s->policies) {
-      if (const auto config = machine_for(*s, policy); !config) return complain(config.error());
-    }
-    if (s->background) {
-      if (const auto events = load_background(*s->background); !events) {
-        return complain(events.error());
-      }
+    if (const auto possible = check_experiment(*s); !possible) {
+      return complain(in_file(args, possible.error()));
     }
     fmt::print("{}: {} policies, {} actors: valid\n", args.scenario, s->policies.size(),
                s->actors.size());
@@ -87,18 +87,23 @@ int run(const run_arguments& args) {
       return complain(possible.error());
     }
   }
-  const auto results = [&] {
+  auto results = [&] {
     progress shown;
     return run_experiment(*s, [&](double part) {
       shown.say(fmt::format("running {}: {:.0f} %", args.scenario, part * 100));
     });
   }();
-  if (!results) return complain(results.error());
+  if (!results) return complain(in_file(args, results.error()));
+  results->command = command_of(args);
+  for (const auto& p : results->policies) {
+    if (p.background_error.empty()) continue;
+    fmt::print(stderr, "memsim run: warning: {}: {}: the background load ended early: {}\n",
+               args.scenario, p.name, p.background_error);
+  }
   if (!args.directory.empty()) {
-    const auto written =
-        write_files(args.directory, {{"results.json", json_of(*results)},
-                                     {"samples.csv", csv_of(*results)},
-                                     {"report.html", report_html(*results, command_of(args))}});
+    const auto written = write_files(args.directory, {{"results.json", json_of(*results)},
+                                                      {"samples.csv", csv_of(*results)},
+                                                      {"report.html", report_html(*results)}});
     if (!written) return complain(written.error());
   }
   fmt::print("{}", args.as_json ? json_of(*results) : table_of(*results));
@@ -117,7 +122,9 @@ void add_run(CLI::App& app, int& outcome) {
   command->add_option("SCENARIO", args->scenario, "what to run (TOML)")->required();
   command->add_option("-o,--output", args->directory,
                       "write results.json, samples.csv and report.html to this directory");
-  command->add_option("--seed", args->seed, "of every random stream, instead of the scenario's");
+  command->add_option("--seed", args->seed, "of every random stream, instead of the scenario's")
+      ->type_name("N")
+      ->transform(whole_number(0, std::numeric_limits<std::int64_t>::max()));
   command->add_option("--set", args->settings, "KEY=VALUE instead of what the scenario says")
       ->expected(1)
       ->take_all();

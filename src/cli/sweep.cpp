@@ -109,12 +109,7 @@ std::expected<sweep_plan, error> read_briefing(const std::string& text,
 
 std::expected<scenario, error> read_point(const sweep_plan& plan, std::size_t point,
                                           const std::string& name) {
-  auto read = parse_scenario(plan.text(), name, plan.settings(point));
-  if (read && !read->actors.empty()) {
-    return fail(errc::unsupported, "{}: it has actors, which a sweep does not run; memsim run does",
-                name);
-  }
-  return read;
+  return parse_scenario(plan.text(), name, plan.settings(point));
 }
 
 /// Every point's scenario: none is run if one cannot be read.
@@ -273,9 +268,10 @@ int sweep_command(const sweep_arguments& args) {
 
 std::string description() {
   std::string text =
-      "Ages a machine in many ways and says what became of its memory: one scenario, at the\n"
-      "product of all values that are given for some of its keys. Prints a table and writes\n"
-      "results.csv and results.json, a row a point with all metrics.\n"
+      "One scenario at the product of all values that are given for some of its keys: ages a\n"
+      "machine and says what became of its memory, or runs actors and says what became of them\n"
+      "under each policy. Prints a table and writes results.csv and results.json, a row a point\n"
+      "with all metrics.\n"
       "\n"
       "Each finished point is on the disk before the next begins: a sweep that was killed goes on\n"
       "where it was when it is started again with the same scenario, values and directory. What\n"
@@ -286,6 +282,7 @@ std::string description() {
       "\n"
       "  memsim sweep farm.toml --vary ageing.occupancy=0.5,0.7,0.9 \\\n"
       "      --vary machine.profile=linux_6_1,linux_6_12 -o farm\n"
+      "  memsim sweep tenants.toml --vary actor.tenant.processes=1,10,100\n"
       "  mpirun -n 64 memsim sweep ...\n"
       "\n"
       "Recipes (ageing.recipe):\n";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -42,6 +43,16 @@ constexpr std::array shown_columns{
     shown_column{"2MiB_allocatable_if_moved", "2M if moved"},
     shown_column{"mixed_pageblocks", "mixed blocks"},
     shown_column{"fallbacks", "fallbacks"},
+};
+
+constexpr std::array shown_of_policies{
+    shown_column{"refused_at_mmap", "refused"},
+    shown_column{"failed_at_fault", "failed"},
+    shown_column{"direct_map_2m_lost", "2M lost"},
+    shown_column{"kernel_access", "ns/access"},
+    shown_column{"most_stranded", "stranded"},
+    shown_column{"first_use_p99", "first use p99"},
+    shown_column{"work", "work"},
 };
 
 std::string shown(const json& row, std::string_view name) {
@@ -180,16 +191,38 @@ std::string sweep_results::csv_text() const {
   return text;
 }
 
+std::vector<std::string> sweep_results::policies() const {
+  constexpr std::string_view last_of_name = ".failed_at_fault";
+  std::vector<std::string> names;
+  for (const auto& c : columns_) {
+    if (!c.name.ends_with(last_of_name)) continue;
+    names.push_back(c.name.substr(0, c.name.size() - last_of_name.size() + 1));
+  }
+  return names;
+}
+
 std::string sweep_results::table_text() const {
+  // Of a machine that was aged a row a point, of actors a row for each policy.
+  const auto names = policies();
+  const std::span<const shown_column> shown_here =
+      names.empty() ? std::span<const shown_column>{shown_columns} : shown_of_policies;
   std::vector<std::vector<std::string>> rows(1, {"Point"});
-  for (const auto& c : shown_columns) rows[0].emplace_back(c.heading);
+  for (const auto& c : shown_here) rows[0].emplace_back(c.heading);
   for (std::size_t point = 0; point < plan_.points(); ++point) {
-    auto& row = rows.emplace_back(1, plan_.name(point));
     if (const auto failure = failures_.find(point); failure != failures_.end()) {
-      row.push_back("failed: " + failure->second);
+      rows.push_back({plan_.name(point), "failed: " + failure->second});
       continue;
     }
-    for (const auto& c : shown_columns) row.push_back(shown(rows_[point], c.name));
+    const auto add = [&](std::string label, const std::string& prefix) {
+      auto& row = rows.emplace_back(1, std::move(label));
+      for (const auto& c : shown_here) {
+        row.push_back(shown(rows_[point], prefix + std::string{c.name}));
+      }
+    };
+    if (names.empty()) add(plan_.name(point), "");
+    for (const auto& prefix : names) {
+      add(fmt::format("{} {}", plan_.name(point), prefix.substr(0, prefix.size() - 1)), prefix);
+    }
   }
   return aligned(rows);
 }

@@ -55,6 +55,8 @@ class sweep_results {
 
   void read(std::size_t point, const sweep_journal& journal);
   [[nodiscard]] json columns_json() const;
+  /// Names of the policies, each with its dot; none: the scenario has no actors.
+  [[nodiscard]] std::vector<std::string> policies() const;
   [[nodiscard]] json point_json(std::size_t point) const;
 
   const sweep_plan& plan_;

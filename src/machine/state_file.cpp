@@ -25,7 +25,7 @@ namespace memsim {
 namespace {
 
 constexpr std::string_view magic = "memsim machine\n";
-constexpr std::uint32_t version = 4;
+constexpr std::uint32_t version = 5;
 constexpr std::size_t header_size = magic.size() + 4 + 8 + 4;
 
 struct saved_cpu {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <optional>
 
@@ -51,10 +52,8 @@ constexpr std::array columns{
     sample_column{"stranded_pages", "pages",
                   "set aside for secret memory or huge pages, and not in use",
                   [](const sample_source& s) {
-                    const auto& secrets = s.run.secrets();
-                    const auto& huge = s.run.huge_pages().counts();
-                    return count(secrets.counts().unused_chunk_pages + secrets.pool().free +
-                                 huge.free * pageblock_frames);
+                    return count(s.run.secrets().stranded_pages() +
+                                 s.run.huge_pages().counts().free * pageblock_frames);
                   }},
     sample_column{"reserved_pages", "pages", "promised, and not in use",
                   [](const sample_source& s) {
@@ -107,12 +106,34 @@ std::expected<machine, error> aged_for(const scenario& s, const policy_choice& p
   return make_aged_machine(with);
 }
 
+sim_duration price_of_all(const machine& m) {
+  sim_duration sum{};
+  for (unsigned cpu = 0; cpu < m.config().cpus; ++cpu) {
+    sum += std::chrono::duration_cast<sim_duration>(m.costs().price_of(m.done(cpu)));
+  }
+  return sum;
+}
+
+std::vector<statistic_value> statistics_of(const actor_run& run) {
+  auto values = run.secrets().statistics();
+  for (auto& value : run.huge_pages().statistics()) {
+    value.name = "hugetlb_" + value.name;
+    values.push_back(std::move(value));
+  }
+  values.push_back({"merged_by_daemon", "collapses",
+                    "tables that the daemon of the policy made large mappings of",
+                    run.merged_by_daemon()});
+  return values;
+}
+
 policy_result run_policy(machine& m, const scenario& s, const policy_choice& policy,
-                         const std::vector<trace_event>& background,
+                         const std::vector<trace_event>& trace,
                          const std::function<void(double)>& progress) {
   policy_result result{.name = policy.name, .design = policy.secretmem.name};
   result.kernel_at_start = kernel_access_cost(m);
-  actor_run run{m, s, policy, background};
+  const auto work_before = price_of_all(m);
+  actor_run run{m, s, policy, trace};
+  result.set_up = run.set_up();
   result.at_start = map_of(m);
   const sample_source now{m, run, s.actors.size()};
   result.samples = time_series{series_columns()};
@@ -129,13 +150,18 @@ policy_result run_policy(machine& m, const scenario& s, const policy_choice& pol
   result.kernel_at_end = kernel_access_cost(m);
   result.picture = take_picture(m.memory());
   result.statistics = m.statistics();
-  for (auto& value : run.secrets().statistics()) result.statistics.push_back(value);
+  for (auto& value : statistics_of(run)) result.statistics.push_back(std::move(value));
+  std::vector<std::uint64_t> first_uses;
   for (std::size_t i = 0; i < s.actors.size(); ++i) {
-    result.actors.push_back({s.actors[i].name, run.counts(i)});
+    const auto& times = run.fault_times(i);
+    first_uses.insert(first_uses.end(), times.begin(), times.end());
+    result.actors.push_back(
+        {s.actors[i].name, run.counts(i), run.first_failure(i), summary_of(times)});
   }
-  result.first_use = summary_of(run.fault_times());
+  result.first_use = summary_of(std::move(first_uses));
   if (run.background_error()) result.background_error = run.background_error()->message();
   run.finish();
+  result.work = price_of_all(m) - work_before - result.set_up;
   result.after_all = map_of(m);
   result.kernel_after_all = kernel_access_cost(m);
   result.state = m.state_digest();
@@ -164,29 +190,101 @@ translation_cost kernel_access_cost(const machine& m) {
   constexpr std::uint64_t warm_up = 20'000;
   constexpr std::uint64_t accesses = 100'000;
   machine copy = m;
+  copy.map().set_merging(nullptr);
   access_stream stream{m.config().memory, {.seed = m.config().seed}};
-  const auto is_present = [&](pfn frame) {
+  context apart;
+  // The mapping that an absent page is in becomes present as a whole: it is not split for that.
+  const auto make_present = [&](pfn frame) {
     const auto how = copy.map().at(frame);
-    return how && how->flags.has(mapping_flag::present);
+    if (!how || how->flags.has(mapping_flag::present)) return;
+    const auto frames = frames_of(how->size);
+    static_cast<void>(
+        copy.map().change(apart, pfn{frame.value() / frames * frames}, frames, make_default));
   };
-  // Secret pages are not for the kernel to access.
   const auto access = [&](std::uint64_t times) {
-    for (std::uint64_t i = 0; i < times;) {
+    for (std::uint64_t i = 0; i < times; ++i) {
       const auto frame = stream.next();
-      if (!is_present(frame)) continue;
+      make_present(frame);
       copy.access(0, frame);
-      ++i;
     }
   };
   access(warm_up);
   const auto before = copy.done(0);
   access(accesses);
   auto done = copy.done(0);
-  const auto cost = [&](const work& w) {
-    return count(copy.costs().price_of(w).count()) / 1000 / count(accesses);
-  };
-  return {.ns_per_access = cost(done) - cost(before),
+  const auto price = copy.costs().price_of(done) - copy.costs().price_of(before);  // in ps
+  return {.ns_per_access = count(price.count()) / 1000 / count(accesses),
           .walks_per_access = count(done.page_walks - before.page_walks) / count(accesses)};
+}
+
+namespace {
+
+std::expected<std::vector<trace_event>, error> trace_of(const scenario& s) {
+  const auto* load = s.background ? std::get_if<trace_load>(&*s.background) : nullptr;
+  if (load == nullptr) return {};
+  auto events = read_trace(*load);
+  if (!events) return events;
+  const auto length = events->back().time - events->front().time;
+  const auto passed = count(s.duration.count()) * load->speed;
+  if (load->repeats && length.count() > 0 &&
+      passed / count(length.count()) * count(events->size()) > most_steps) {
+    return fail(errc::inconsistent,
+                "{}: {} events in {} s, repeated at {} times their speed: allowed are {} events",
+                load->trace.string(), events->size(), count(length.count()) / 1e9, load->speed,
+                most_steps);
+  }
+  return events;
+}
+
+std::string background_of(const scenario& s) {
+  if (!s.background) return "";
+  if (const auto* load = std::get_if<trace_load>(&*s.background)) {
+    return fmt::format("{}, {} times as fast{}", load->trace.string(), load->speed,
+                       load->repeats ? ", repeated" : "");
+  }
+  const auto& load = std::get<recipe_background>(*s.background);
+  return fmt::format("{}, {} pages a second, {} of memory", load.plan.recipe, load.pages_per_second,
+                     load.plan.occupancy);
+}
+
+std::string ageing_of(const scenario& s) {
+  if (!s.ageing) return "";
+  auto text = s.ageing->recipe;
+  for (const auto& n : ageing_numbers) {
+    text += fmt::format(", {} {}", n.name, (*s.ageing).*n.member);
+  }
+  for (const auto& [name, value] : s.ageing->parameters)
+    text += fmt::format(", {} {}", name, value);
+  return text;
+}
+
+error about_policy(const policy_choice& policy, const std::string& why) {
+  return {errc::inconsistent, fmt::format("policy \"{}\": {}", policy.name, why)};
+}
+
+}  // namespace
+
+std::expected<void, error> check_experiment(const scenario& s) {
+  const auto trace = trace_of(s);
+  if (!trace) return std::unexpected{trace.error()};
+  for (const auto& policy : s.policies) {
+    const auto config = machine_for(s, policy);
+    if (!config) return std::unexpected{config.error()};
+    try {
+      machine m{*config};
+      static_cast<void>(kernel_access_cost(m));
+      trace_replayer replayer{m.memory(), {.seed = config->seed}};
+      for (auto event : *trace) {
+        event.cpu = cpu_id{event.cpu.value() % config->cpus};
+        if (auto fed = replayer.feed(event); !fed) return std::unexpected{fed.error()};
+      }
+    } catch (const usage_error& e) {
+      return std::unexpected{about_policy(policy, e.what())};
+    } catch (const std::bad_alloc&) {
+      return std::unexpected{about_policy(policy, "this host has not the memory for its machine")};
+    }
+  }
+  return {};
 }
 
 std::expected<experiment_results, error> run_experiment(const scenario& s,
@@ -195,15 +293,16 @@ std::expected<experiment_results, error> run_experiment(const scenario& s,
     throw_usage("{} policies and {} actors: a scenario to be run has both", s.policies.size(),
                 s.actors.size());
   }
-  std::vector<trace_event> background;
-  if (s.background) {
-    auto events = load_background(*s.background);
-    if (!events) return std::unexpected{events.error()};
-    background = std::move(*events);
-  }
+  const auto trace = trace_of(s);
+  if (!trace) return std::unexpected{trace.error()};
   experiment_results results{.question = s.question,
+                             .scenario = s.text,
+                             .settings = s.settings,
+                             .cpu = s.machine.cpu.name,
+                             .cpus = s.machine.cpus,
                              .profile = std::string{s.machine.profile.name},
-                             .recipe = s.ageing ? s.ageing->recipe : "",
+                             .recipe = ageing_of(s),
+                             .background = background_of(s),
                              .seed = s.machine.seed,
                              .duration = s.duration};
   std::optional<machine> plain;
@@ -219,7 +318,7 @@ std::expected<experiment_results, error> run_experiment(const scenario& s,
       if (is_plain(policy)) plain.emplace(*own);
     }
     results.memory = measure(own->memory()).machine.frames.memory;
-    results.policies.push_back(run_policy(*own, s, policy, background, [&](double part) {
+    results.policies.push_back(run_policy(*own, s, policy, *trace, [&](double part) {
       if (progress) progress((count(i) + part) / count(s.policies.size()));
     }));
   }

@@ -108,24 +108,36 @@ std::string charts_html(const experiment_results& r) {
       figures);
 }
 
+std::string first_failure(const actor_result& a) {
+  if (!a.first_failure) return "–";
+  return fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(*a.first_failure).count());
+}
+
 std::string failures_html(const experiment_results& r) {
-  html_table table{{"Policy, actor", "came", "mmap()", "ENOMEM", "EAGAIN", "SIGBUS", "no memory",
-                    "killed", "pages used", "accesses"}};
+  html_table table{{"Policy, actor", "ENOMEM", "EAGAIN", "SIGBUS", "no memory", "killed", "retried",
+                    "first (ms)", "came", "mapped", "pages used", "accesses"}};
   for (const auto& p : r.policies) {
     table.section(fmt::format("{} ({})", p.name, p.design));
     for (const auto& a : p.actors) {
       const auto& c = a.counts;
-      table.row({a.name, grouped(c.processes), grouped(c.mappings), grouped(c.no_memory_at_mmap),
-                 grouped(c.over_limit_at_mmap), grouped(c.bus_errors), grouped(c.out_of_memory),
-                 grouped(c.killed), grouped(c.pages), grouped(c.accesses)});
+      table.row({a.name, grouped(c.no_memory_at_mmap), grouped(c.over_limit_at_mmap),
+                 grouped(c.bus_errors), grouped(c.out_of_memory), grouped(c.killed),
+                 grouped(c.retried_faults), first_failure(a), grouped(c.processes),
+                 grouped(c.mappings), grouped(c.pages), grouped(c.accesses)});
     }
   }
   return fmt::format(
       "<section>\n<h2>Who was refused, and how</h2>\n"
       "<p>ENOMEM and EAGAIN are calls of mmap() that were refused. SIGBUS, no memory "
       "(VM_FAULT_OOM) "
-      "and killed (by the OOM killer) are processes that ended.</p>\n{}</section>\n",
+      "and killed (by the OOM killer) are processes that ended; retried are faults "
+      "that found no memory and were made again. First is when any of these first "
+      "happened to one of them, from the beginning: the time to starvation.</p>\n{}</section>\n",
       table.html());
+}
+
+std::string microseconds(sim_duration time) {
+  return grouped(static_cast<std::uint64_t>(time.count() / 1000));
 }
 
 std::string costs_html(const experiment_results& r) {
@@ -133,7 +145,8 @@ std::string costs_html(const experiment_results& r) {
       {"Policy", "4 KiB", "2 MiB", "1 GiB", "page tables", "2 MiB before", "2 MiB after all left"}};
   html_table kernel{{"Policy (ns per access)", "before", "at the end", "after all left",
                      "walks per access at the end"}};
-  html_table first{{"Policy (ns)", "pages", "p50", "p90", "p99", "p99.9", "most"}};
+  html_table first{{"Policy, actor (ns)", "faults", "p50", "p90", "p99", "p99.9", "most"}};
+  html_table work{{"Policy (us)", "set up", "work"}};
   for (const auto& p : r.policies) {
     map.row({p.name, grouped(p.at_end.mapped.k4), grouped(p.at_end.mapped.m2),
              grouped(p.at_end.mapped.g1), grouped(p.at_end.page_tables),
@@ -142,19 +155,25 @@ std::string costs_html(const experiment_results& r) {
                 fmt::format("{:.2f}", p.kernel_at_end.ns_per_access),
                 fmt::format("{:.2f}", p.kernel_after_all.ns_per_access),
                 fmt::format("{:.3f}", p.kernel_at_end.walks_per_access)});
-    const auto& l = p.first_use;
-    first.row({p.name, grouped(l.count), grouped(l.p50), grouped(l.p90), grouped(l.p99),
-               grouped(l.p999), grouped(l.most)});
+    first.section(p.name);
+    for (const auto& a : p.actors) {
+      const auto& l = a.first_use;
+      first.row({a.name, grouped(l.count), grouped(l.p50), grouped(l.p90), grouped(l.p99),
+                 grouped(l.p999), grouped(l.most)});
+    }
+    work.row({p.name, microseconds(p.set_up), microseconds(p.work)});
   }
   return fmt::format(
       "<section>\n<h2>What it costs</h2>\n<h3>The direct map at the end</h3>\n{}"
       "<h3>Translations of the kernel</h3>\n<p>Random accesses to memory through the direct map, "
       "on "
-      "one CPU: what misses of its TLB cost by the cost model.</p>\n{}"
-      "<h3>The first use of a page</h3>\n<p>The work of the fault by the cost model, without "
-      "entering "
-      "and leaving the kernel.</p>\n{}</section>\n",
-      map.html(), kernel.html(), first.html());
+      "one CPU: what misses of its TLB cost by the cost model. Absent pages count as if they were "
+      "present, in the mapping that they are in.</p>\n{}"
+      "<h3>The first use of a page</h3>\n<p>The work of the fault by the cost model, which begins "
+      "where the CPU enters the kernel.</p>\n{}"
+      "<h3>All work</h3>\n<p>By the cost model: to set the policy up, and then of all CPUs for "
+      "processes and daemons until everybody had left.</p>\n{}</section>\n",
+      map.html(), kernel.html(), first.html(), work.html());
 }
 
 std::string pictures_html(const experiment_results& r) {
@@ -164,13 +183,29 @@ std::string pictures_html(const experiment_results& r) {
                      detail::picture_grid(pictures));
 }
 
-std::string provenance_html(const experiment_results& r, std::string_view command) {
+std::string scenario_html(const experiment_results& r) {
+  if (r.scenario.empty()) return "";
+  std::string settings;
+  for (const auto& setting : r.settings) {
+    settings += fmt::format("<p>Instead: <code>{}</code></p>\n", html_escaped(setting));
+  }
+  return fmt::format("<details><summary>The scenario</summary>\n<pre>{}</pre>\n{}</details>\n",
+                     html_escaped(r.scenario), settings);
+}
+
+std::string provenance_html(const experiment_results& r) {
   const auto item = [](std::string_view term, std::string_view text) {
     return fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_escaped(term), html_escaped(text));
   };
-  auto items = fmt::format("<dt>Command</dt><dd><code>{}</code></dd>\n", html_escaped(command));
+  std::string items;
+  if (!r.command.empty()) {
+    items = fmt::format("<dt>Command</dt><dd><code>{}</code></dd>\n", html_escaped(r.command));
+  }
+  items += item("Machine", fmt::format("{} of memory, {} CPUs, costs of {}",
+                                       detail::human_size(r.memory), r.cpus, r.cpu));
   items += item("Kernel rules", r.profile);
   items += item("Ageing", r.recipe.empty() ? "none" : r.recipe);
+  items += item("Background", r.background.empty() ? "none" : r.background);
   items += item("Seed", fmt::to_string(r.seed));
   std::string all;
   for (const auto& p : r.policies) {
@@ -184,23 +219,24 @@ std::string provenance_html(const experiment_results& r, std::string_view comman
   return fmt::format(
       "<section>\n<h2>How this was made</h2>\n<dl>\n{}</dl>\n"
       "<p class=\"quiet\">The same scenario and seed give the same digests on every machine.</p>\n"
-      "{}</section>\n",
-      items, all);
+      "{}{}</section>\n",
+      items, scenario_html(r), all);
 }
 
 }  // namespace
 
-std::string report_html(const experiment_results& r, std::string_view command) {
+std::string report_html(const experiment_results& r) {
   auto page = detail::page_start(
       r.question.empty() ? "Policies side by side" : r.question,
-      fmt::format("{} of memory, rules of {}, {:.3g} s of simulated time, {} policies",
-                  detail::human_size(r.memory), r.profile,
-                  std::chrono::duration<double>(r.duration).count(), r.policies.size()));
+      fmt::format(
+          "{} of memory, {} CPUs ({}), rules of {}, {:.3g} s of simulated time, {} policies",
+          detail::human_size(r.memory), r.cpus, r.cpu, r.profile,
+          std::chrono::duration<double>(r.duration).count(), r.policies.size()));
   page += failures_html(r);
   page += costs_html(r);
   page += charts_html(r);
   page += pictures_html(r);
-  page += provenance_html(r, command);
+  page += provenance_html(r);
   return page + detail::page_end();
 }
 

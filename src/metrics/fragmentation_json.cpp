@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include <memsim/metrics/fragmentation.hpp>
 
 #include "metrics/json_values.hpp"
@@ -96,6 +100,7 @@ json measurement_units() {
           {"fragmentation_fraction", "the same as fractions, not rounded"},
           {"mixed_pageblocks", "pageblocks"},
           {"large_blocks", "aligned blocks"},
+          {"cma", "whether the machine has an area of contiguous memory"},
           {"free_runs.longest", "frames"},
           {"free_runs.share_in_runs_of_2_to_the",
            "part of the free frames in runs of at least 2^k frames, k = 0, 1, ..."}};
@@ -108,7 +113,29 @@ json to_json(const memory_measurement& m) {
     entry.update(values_json(zone.values));
     zones.push_back(std::move(entry));
   }
-  return {{"machine", values_json(m.machine)}, {"zones", std::move(zones)}};
+  return {
+      {"machine", values_json(m.machine)}, {"zones", std::move(zones)}, {"cma", m.cma == rule::on}};
+}
+
+json to_json(const memory_picture& picture) {
+  std::string cells;
+  for (auto at = picture.cells.begin(); at != picture.cells.end();) {
+    const auto next = std::find_if(at, picture.cells.end(),
+                                   [&](const picture_cell& cell) { return cell != *at; });
+    if (!cells.empty()) cells += ' ';
+    cells += at->memory ? fmt::format("{}{}", name_of(at->type).front(), at->in_use) : ".";
+    if (next - at > 1) cells += fmt::format("*{}", next - at);
+    at = next;
+  }
+  return {{"pageblocks_per_cell", picture.pageblocks_per_cell}, {"cells", cells}};
+}
+
+json to_json(const std::vector<series_column>& columns) {
+  json values = json::object();
+  for (const auto& c : columns) {
+    values[c.name] = {{"unit", c.unit}, {"description", c.description}};
+  }
+  return values;
 }
 
 json to_json(const std::vector<statistic_value>& statistics) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <memsim/alloc/page_allocator.hpp>
+#include <memsim/metrics/experiment.hpp>
 #include <memsim/metrics/fragmentation.hpp>
 
 namespace memsim {
@@ -156,6 +157,11 @@ std::expected<machine, error> make_aged_machine(const scenario& s) {
 }
 
 std::expected<scenario_result, error> run_scenario(const scenario& s) {
+  if (!s.actors.empty()) {
+    const auto results = run_experiment(s);
+    if (!results) return std::unexpected{results.error()};
+    return scenario_result{values_of(*results)};
+  }
   const auto made = make_and_age(s);
   if (!made) return std::unexpected{made.error()};
   const auto now = measure(made->aged.memory()).machine;

@@ -60,7 +60,7 @@ std::string csv_of(const time_series& series) {
     fmt::format_to(out, ",{} [{}]", column.name, column.unit);
   text += '\n';
   for (std::size_t row = 0; row < series.rows(); ++row) {
-    fmt::format_to(out, "{:.6f}", seconds(series.time(row)));
+    fmt::format_to(out, "{:.9f}", seconds(series.time(row)));
     // The shortest digits that read back as the same number.
     for (const auto value : series.values(row)) fmt::format_to(out, ",{}", value);
     text += '\n';

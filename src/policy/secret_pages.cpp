@@ -11,19 +11,33 @@ namespace {
 
 constexpr frame_count chunk_frames = pageblock_frames;
 
-// What was absent has an entry already: to make it present takes no memory, unless a merge policy
-// merged absent entries.
-void map_again(const secret_machine& on, context& ctx, pfn first, frame_count count) {
-  if (auto mapped = on.map.change(ctx, first, count, make_default); !mapped) {
-    throw_usage("frames {} to {} cannot be mapped again: {}", first, first + (count - 1),
-                mapped.error());
-  }
+order order_of(const secret_block& block) {
+  return block.frames == chunk_frames ? pageblock_order : order{0};
 }
 
 }  // namespace
 
+// What was absent has an entry already: to make it present takes no memory, unless a merge policy
+// merged absent entries.
+bool give_back(const secret_machine& on, context& ctx, const secret_block& block) {
+  if (block.from == secret_block::pool) return on.grouped->free(ctx, block.first).has_value();
+  if (!on.map.change(ctx, block.first, block.frames, make_default)) return false;
+  if (block.from == secret_block::area) {
+    on.memory.cma_release(ctx, *on.how.cma_area, block.first, block.frames);
+  } else {
+    on.memory.free(ctx, block.first, order_of(block));
+  }
+  return true;
+}
+
+void give_back_or_keep(const secret_machine& on, context& ctx, const secret_block& block) {
+  if (give_back(on, ctx, block)) return;
+  on.stuck.push_back(block);
+  on.counts.stuck_pages += block.frames;
+}
+
 std::expected<pfn, error> single_pages::take(context& ctx) {
-  const auto page = on_.memory.alloc(ctx, order{0}, gfp_highuser | gfp_flag::zero);
+  const auto page = on_.memory.alloc(ctx, order{0}, on_.how.page_flags | gfp_flag::zero);
   if (!page) return page;
   if (auto gone = on_.map.change(ctx, *page, 1, make_invalid); !gone) {
     on_.memory.free(ctx, *page, order{0});
@@ -34,15 +48,17 @@ std::expected<pfn, error> single_pages::take(context& ctx) {
 }
 
 void single_pages::put(context& ctx, pfn page) {
-  map_again(on_, ctx, page, 1);
   ++ctx.done.pages_zeroed;
-  on_.memory.free(ctx, page, order{0});
+  give_back_or_keep(on_, ctx, {.first = page});
 }
 
+// Just now its mapping was split: there is an entry to be mapped again.
 void single_pages::undo(context& ctx, pfn page) {
   if (on_.how.undo == secretmem_undo::map_then_free) return put(ctx, page);
   on_.memory.free(ctx, page, order{0});
-  map_again(on_, ctx, page, 1);
+  if (!on_.map.change(ctx, page, 1, make_default)) {
+    throw_usage("frame {}, which is free by now, cannot be mapped again", page);
+  }
 }
 
 std::expected<pfn, error> chunk_pages::get_chunk(context& ctx) {
@@ -118,34 +134,50 @@ void chunk_pages::put(context& ctx, pfn page) {
   const auto of = std::ranges::find_if(
       chunks_, [&](const chunk& c) { return c.first <= page && page < c.first + chunk_frames; });
   if (of == chunks_.end()) throw_usage("frame {} is of no chunk", page);
-  if (!on_.how.unmaps_chunks) map_again(on_, ctx, page, 1);
+  if (!on_.how.unmaps_chunks && !on_.map.change(ctx, page, 1, make_default)) of->is_absent = true;
   of->free.insert(page);
   ++on_.counts.unused_chunk_pages;
 }
 
+void chunk_pages::undo(context& ctx, pfn page) {
+  if (fallback_.erase(page) == 0) return put(ctx, page);
+  single_.undo(ctx, page);
+}
+
+void chunk_pages::give_back_chunk(context& ctx, const chunk& c) {
+  ctx.done.pages_zeroed += chunk_frames;
+  --on_.counts.chunks;
+  on_.counts.unused_chunk_pages -= chunk_frames;
+  if (!on_.how.unmaps_chunks && !c.is_absent) return free_chunk(ctx, c.first);
+  give_back_or_keep(on_, ctx,
+                    {.first = c.first,
+                     .frames = chunk_frames,
+                     .from = on_.how.cma_area ? secret_block::area : secret_block::allocator});
+}
+
 void chunk_pages::end(context& ctx) {
-  for (const auto& c : chunks_) {
-    if (on_.how.unmaps_chunks) map_again(on_, ctx, c.first, chunk_frames);
-    ctx.done.pages_zeroed += chunk_frames;
-    free_chunk(ctx, c.first);
-  }
-  on_.counts.chunks -= chunks_.size();
-  on_.counts.unused_chunk_pages -= chunks_.size() * chunk_frames;
+  for (const auto& c : chunks_) give_back_chunk(ctx, c);
   chunks_.clear();
+}
+
+void chunk_pages::shrink(context& ctx) {
+  const auto is_unused = [](const chunk& c) { return c.free.size() == chunk_frames; };
+  for (const auto& c : chunks_) {
+    if (is_unused(c)) give_back_chunk(ctx, c);
+  }
+  std::erase_if(chunks_, is_unused);
 }
 
 // Modelling assumption: a page is zeroed by a mapping of its own, when it comes and when it goes.
 std::expected<pfn, error> grouped_pages::take(context& ctx) {
-  auto page = pool_.alloc(ctx);
+  auto page = on_.grouped->alloc(ctx);
   if (page) ++ctx.done.pages_zeroed;
   return page;
 }
 
 void grouped_pages::put(context& ctx, pfn page) {
   ++ctx.done.pages_zeroed;
-  if (auto given = pool_.free(ctx, page); !given) {
-    throw_usage("frame {} cannot be given back: {}", page, given.error());
-  }
+  give_back_or_keep(on_, ctx, {.first = page, .from = secret_block::pool});
 }
 
 }  // namespace memsim::detail

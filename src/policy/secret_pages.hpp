@@ -23,7 +23,15 @@ struct secret_machine {
   direct_map& map;
   const secretmem_config& how;
   secretmem_counts& counts;
+  unmapped_pool* grouped;  ///< nullptr: pages are not grouped
+  std::vector<secret_block>& stuck;
 };
+
+/// Maps a block again and frees it.
+/// \return false if it cannot be mapped; it is as it was then
+bool give_back(const secret_machine& on, context& ctx, const secret_block& block);
+/// Likewise; what cannot be mapped is stuck until secretmem tries again.
+void give_back_or_keep(const secret_machine& on, context& ctx, const secret_block& block);
 
 /// One by one from the page allocator.
 class single_pages final : public secret_pages {
@@ -45,17 +53,21 @@ class chunk_pages final : public secret_pages {
   explicit chunk_pages(const secret_machine& machine) : on_{machine}, single_{machine} {}
   [[nodiscard]] std::expected<pfn, error> take(context& ctx) override;
   void put(context& ctx, pfn page) override;
+  void undo(context& ctx, pfn page) override;
   void end(context& ctx) override;
+  void shrink(context& ctx) override;
 
  private:
   struct chunk {
     pfn first{};
     std::set<pfn> free{};
+    bool is_absent = false;  ///< or a part of it, though nobody uses that
   };
 
   [[nodiscard]] std::expected<void, error> grow(context& ctx);
   [[nodiscard]] std::expected<pfn, error> get_chunk(context& ctx);
   void free_chunk(context& ctx, pfn first);
+  void give_back_chunk(context& ctx, const chunk& c);
   [[nodiscard]] std::expected<pfn, error> take_of_chunk(context& ctx);
 
   secret_machine on_;
@@ -67,13 +79,12 @@ class chunk_pages final : public secret_pages {
 /// Out of pageblocks that are absent as a whole.
 class grouped_pages final : public secret_pages {
  public:
-  grouped_pages(const secret_machine& machine, unmapped_pool& pool) : on_{machine}, pool_{pool} {}
+  explicit grouped_pages(const secret_machine& machine) : on_{machine} {}
   [[nodiscard]] std::expected<pfn, error> take(context& ctx) override;
   void put(context& ctx, pfn page) override;
 
  private:
   secret_machine on_;
-  unmapped_pool& pool_;
 };
 
 }  // namespace memsim::detail

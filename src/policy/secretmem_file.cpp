@@ -42,10 +42,34 @@ std::expected<void, error> secretmem_file::reserve(context& ctx, const mapped_ar
     }
     area.locked = true;
   }
-  if (!promises_) return {};
-  auto promised = promises_->reserve(ctx, of);
-  if (!promised) ++of_->counts_.refused_at_mmap;
-  return promised;
+  const bool is_charged = of_->how_.limit == secretmem_limit::per_user_at_mmap;
+  if (is_charged) {
+    const auto& who = of.process.config();
+    const auto charged = of_->charged(user_);
+    if (!who.ipc_lock &&
+        (area.pages() > who.memlock_limit || charged > who.memlock_limit - area.pages())) {
+      ++of_->counts_.over_limit_at_mmap;
+      return fail(errc::again, "{} pages: {} of {} are mapped by the user already", area.pages(),
+                  charged, who.memlock_limit);
+    }
+  }
+  if (promises_) {
+    if (auto promised = promises_->reserve(ctx, of); !promised) {
+      ++of_->counts_.refused_at_mmap;
+      return promised;
+    }
+  }
+  if (is_charged) {
+    of_->charged_[user_] += area.pages();
+    area.locked = true;
+  }
+  return {};
+}
+
+// What a fork made is not locked, and nobody is charged for it.
+void secretmem_file::unmap(context&, const mapped_area& of) {
+  if (of_->how_.limit != secretmem_limit::per_user_at_mmap || !of.area.locked) return;
+  of_->charged_[user_] -= of.area.pages();
 }
 
 std::expected<pfn, error> secretmem_file::take(context& ctx, const fault_request& want) {
@@ -56,8 +80,23 @@ std::expected<pfn, error> secretmem_file::take(context& ctx, const fault_request
 detail::secret_pages& secretmem_file::source() { return own_ ? *own_ : *of_->shared_; }
 
 void secretmem_file::put(context& ctx, pfn page) {
-  if (promises_) return promises_->put(ctx, page);
-  source().put(ctx, page);
+  if (!promises_) return source().put(ctx, page);
+  // Somebody else has it next.
+  ++ctx.done.pages_zeroed;
+  promises_->put(ctx, page);
+}
+
+// Modelling assumption: of what was promised the loser gives back his page before the winner takes
+// one, as there may be no more of them.
+std::expected<pfn, error> secretmem_file::lose_race(context& ctx, const fault_request& want,
+                                                    pfn page) {
+  if (promises_) {
+    promises_->undo(ctx, page);
+    return take(ctx, want);
+  }
+  const auto winner = take(ctx, want);
+  source().undo(ctx, page);
+  return winner;
 }
 
 std::expected<backing_page, error> secretmem_file::fault(context& ctx, const fault_request& want) {
@@ -77,19 +116,12 @@ std::expected<backing_page, error> secretmem_file::fault(context& ctx, const fau
                 of_->charged(user_), limit);
   }
   auto page = take(ctx, want);
-  if (page && std::exchange(loses_race_, false)) {
-    const auto winner = take(ctx, want);
-    if (promises_) {
-      promises_->undo(ctx, *page);
-    } else {
-      source().undo(ctx, *page);
-    }
-    page = winner;
-  }
+  if (page && std::exchange(loses_race_, false)) page = lose_race(ctx, want, *page);
   if (!page) {
     ++counts.failed_faults;
-    if (of_->how_.failure == secretmem_failure::out_of_memory) return std::unexpected{page.error()};
-    return fail(errc::bus_error, "page {}: {}", want.page, page.error());
+    return fail(
+        of_->how_.failure == secretmem_failure::out_of_memory ? errc::no_memory : errc::bus_error,
+        "page {}: {}", want.page, page.error());
   }
   if (is_charged) ++of_->charged_[user_];
   ++counts.pages;
@@ -111,6 +143,7 @@ void secretmem_file::end(context& ctx) {
   of_->counts_.pages -= pages_.size();
   if (of_->how_.limit == secretmem_limit::per_user_at_fault) of_->charged_[user_] -= pages_.size();
   if (own_) own_->end(ctx);
+  of_->retry_stuck(ctx);
   of_->forget(*this);
 }
 

@@ -41,15 +41,17 @@ struct refusal {
   std::string_view operation;
   std::string_view result;
 };
-constexpr std::array refusals{refusal{"vmreadv", "EFAULT"},  refusal{"vmwritev", "EFAULT"},
+constexpr std::array refusals{refusal{"vmreadv", "EFAULT"}, refusal{"vmwritev", "EFAULT"},
                               refusal{"vmsplice", "EFAULT"}, refusal{"iouring", "EFAULT"},
-                              refusal{"procmem", "E5"},      refusal{"read", "E29"},
-                              refusal{"write", "E29"},       refusal{"mprotectx", "EACCES"}};
+                              refusal{"procmem", "E5"}};
 
 std::string advise(std::uint64_t advice) {
   constexpr std::uint64_t remove = 9;
   constexpr std::uint64_t populate_read = 22;
   constexpr std::uint64_t populate_write = 23;
+  constexpr std::uint64_t collapse = 25;
+  // MADV_FREE is for anonymous memory; 5 to 7 have no meaning.
+  if ((advice >= 5 && advice <= 8) || advice > collapse) return "EINVAL";
   if (advice == remove) return "EOPNOTSUPP";
   return advice == populate_read || advice == populate_write ? "EINVAL" : "ok";
 }
@@ -156,16 +158,20 @@ std::string secretmem_processes::perform(std::string_view operation, field_curso
     return "ok";
   }
   if (operation == "read" || operation == "write") {
-    in.number<std::size_t>(0, slots - 1);
-    return "E29";
+    const auto slot = in.number<std::size_t>(0, slots - 1);
+    return process.open[slot] == nullptr ? "EBADF" : "E29";
   }
   const auto page = read_page(in);
   if (operation == "writefrom") {
+    // The kernel faults in the process's name, and sends no signal.
     const auto done = space.read(ctx, page);
-    return done ? "ok" : errno_of(done.error());
+    if (done) return "ok";
+    return done.error().code() == errc::killed ? "KILLED" : "EFAULT";
   }
+  if (operation == "mprotectx") return space.find(page) == nullptr ? "ENOMEM" : "EACCES";
   if (operation == "madvise") {
     const auto advice = in.number<std::uint64_t>();
+    if (space.find(page) == nullptr && advise(advice) != "EINVAL") return "ENOMEM";
     constexpr std::uint64_t dont_need = 4;
     if (advice == dont_need) return result_of(space.discard(ctx, page, 1));
     return advise(advice);
@@ -238,7 +244,7 @@ std::string secretmem_processes::mmap(field_cursor& in, process_record& process)
   how.source = process.open[slot];
   if (how.source == nullptr) return "EBADF";
   // memsim's mappings have no right to execute.
-  if (executable) return how.with == sharing::shared_pages ? "EPERM" : "EINVAL";
+  if (executable) return "EPERM";
   const auto mapped = process.space->mmap(machine_.cpu(0), pages, how);
   return mapped ? "ok" : errno_of(mapped.error());
 }

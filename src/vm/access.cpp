@@ -37,8 +37,7 @@ std::expected<access_result, error> address_space::access(context& ctx, vpn page
   for (;;) {
     if (!tlbs_->holds(ctx.cpu, id_, page)) {
       const bool was_allowed = allows(table_.walk(page), how);
-      const auto at =
-          fault(ctx, page, how == memory_access::write ? purpose::write : purpose::read);
+      const auto at = fault(ctx, page, purpose_of(how), cause::access);
       if (!at) return std::unexpected{at.error()};
       if (!was_allowed) result.fault = fault_kind::minor;
     }
@@ -53,14 +52,17 @@ std::expected<access_result, error> address_space::access(context& ctx, vpn page
   }
   tlbs_->count_access();
   if (result.fault == fault_kind::minor) tlbs_->count_minor_fault();
-  if (result.fault == fault_kind::spurious) tlbs_->count_spurious_fault();
+  if (result.fault == fault_kind::spurious) {
+    tlbs_->count_spurious_fault();
+    ++ctx.done.page_faults;
+  }
   return result;
 }
 
 std::expected<access_result, error> address_space::access_uncached(context& ctx, vpn page,
                                                                    memory_access how) {
   const bool was_allowed = allows(table_.walk(page), how);
-  const auto at = fault(ctx, page, how == memory_access::write ? purpose::write : purpose::read);
+  const auto at = fault(ctx, page, purpose_of(how), cause::access);
   if (!at) return std::unexpected{at.error()};
   at->entry->set(page_entry::accessed);
   if (how == memory_access::write) at->entry->set(page_entry::dirty);

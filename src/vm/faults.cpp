@@ -6,7 +6,7 @@ namespace memsim {
 
 std::expected<std::uint64_t, error> address_space::read(context& ctx, vpn page) {
   if (tlbs_ != nullptr) return read_cached(ctx, page);
-  const auto at = fault(ctx, page, purpose::read);
+  const auto at = fault(ctx, page, purpose::read, cause::access);
   if (!at) return std::unexpected{at.error()};
   at->entry->set(page_entry::accessed);
   return content_at(*at, page);
@@ -14,7 +14,7 @@ std::expected<std::uint64_t, error> address_space::read(context& ctx, vpn page) 
 
 std::expected<void, error> address_space::write(context& ctx, vpn page, std::uint64_t content) {
   if (tlbs_ != nullptr) return write_cached(ctx, page, content);
-  const auto at = fault(ctx, page, purpose::write);
+  const auto at = fault(ctx, page, purpose::write, cause::access);
   if (!at) return std::unexpected{at.error()};
   at->entry->set(page_entry::accessed | page_entry::dirty);
   set_content(page, at->entry->frame() + (page.value() - page.base(at->size).value()), content);
@@ -41,16 +41,22 @@ fault_request address_space::request(vma& area, vpn page, purpose how) {
 }
 
 // The entry through which the access can be made. Whoever is killed for it has none.
-std::expected<table_walk, error> address_space::fault(context& ctx, vpn page, purpose how) {
+std::expected<table_walk, error> address_space::fault(context& ctx, vpn page, purpose how,
+                                                      cause why) {
+  const auto enter = [&] {
+    if (why == cause::access) ++ctx.done.page_faults;
+  };
   auto* const area = area_of(page);
   const auto needed = how == purpose::write ? protection::read_write : protection::read;
   if (area == nullptr || area->allowed < needed) {
+    enter();
     if (killed_) return was_killed_error();
     return fail(errc::bad_address, "page {} {}", page,
                 area == nullptr ? "is not mapped" : "may not be used so");
   }
   auto at = table_.walk(page);
   if (at.entry != nullptr && at.entry->is_present() && is_enough(at, *area, how)) return at;
+  enter();
   const auto done = [&] {
     const activity_scope faulting{ctx, *this, activity::faulting};
     return resolve(ctx, *area, page, at, how);
@@ -263,7 +269,7 @@ std::expected<std::vector<held_page>, error> address_space::hold(context& ctx, v
     needed = purpose::unshare;
   }
   const auto hold_one = [&](vpn page) -> std::expected<held_page, error> {
-    const auto at = fault(ctx, page, needed);
+    const auto at = fault(ctx, page, needed, cause::kernel);
     if (!at) return std::unexpected{at.error()};
     if (at->entry->is_zero()) return held_page{};
     if (at->entry->is_bare() || !area_of(page)->source->lends_pages()) {

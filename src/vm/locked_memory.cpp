@@ -66,7 +66,7 @@ std::expected<void, error> address_space::populate(context& ctx, vpn first, fram
       return fail(errc::no_memory, "page {} is of memory that is not lent", page);
     }
     const bool writes = area.allowed == protection::read_write;
-    const auto at = fault(ctx, page, writes ? purpose::write : purpose::read);
+    const auto at = fault(ctx, page, writes ? purpose::write : purpose::read, cause::kernel);
     if (at) {
       at->entry->set(page_entry::accessed);
       continue;

@@ -54,7 +54,9 @@ oom_usage address_space::usage() const {
 void address_space::killed(context& ctx) {
   if (std::exchange(killed_, true)) return;
   if (how_.group != nullptr) how_.group->count(&memory_group_counts::oom_kills);
-  if (doing_ == activity::nothing) end(ctx);
+  if (doing_ == activity::nothing) return end(ctx);
+  // It is in the middle of what needs the memory.
+  ctx.is_victim = true;
   if (doing_ != activity::faulting) return;
   // A fault knows its area and its table, but it looks at entries anew.
   for (const auto& area : areas_) unmap(ctx, area.first, area.end);
@@ -65,6 +67,7 @@ void address_space::end(context& ctx) {
   const auto before = std::exchange(doing_, activity::changing);
   munmap_all(ctx);
   doing_ = before;
+  if (const auto ended = std::exchange(ended_, {})) ended(ctx);
   if (std::exchange(uses_huge_zero_, false)) --vm_->huge_zero_users_;
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <set>
+#include <utility>
 
 namespace memsim {
 namespace {
@@ -18,13 +20,20 @@ secretmem_config design_of(const machine& on, const policy_choice& policy) {
   return how;
 }
 
-hugetlb_config huge_rules(const machine& on) {
-  return on.config().profile.name == linux_6_12.name ? hugetlb_6_12 : hugetlb_6_1;
+frame_count unit_of(const actor& a) {
+  return a.memory == actor_memory::hugetlb ? pageblock_frames : 1;
 }
 
-frame_count used_of(const actor& a) {
-  const frame_count unit = a.memory == actor_memory::hugetlb ? pageblock_frames : 1;
-  return static_cast<frame_count>(static_cast<double>(a.size / unit) * a.used) * unit;
+// What is drawn is rounded up to whole pages of its kind, of which there is one at least.
+frame_count drawn_size(const actor& a, random_stream& random) {
+  const auto unit = unit_of(a);
+  return std::max<frame_count>(1, (a.size.draw(random) + unit - 1) / unit) * unit;
+}
+
+sim_duration drawn_time(const distribution& of, random_stream& random) {
+  // A hundred years: two of them are less than simulated time has.
+  constexpr std::uint64_t longest = std::uint64_t{100} * 365 * 86'400 * 1'000'000'000;
+  return sim_duration{static_cast<sim_duration::rep>(std::min(of.draw(random), longest))};
 }
 
 }  // namespace
@@ -66,7 +75,12 @@ std::expected<machine_config, error> machine_for(const scenario& s, const policy
   return config;
 }
 
-std::expected<std::vector<trace_event>, error> load_background(const background_load& load) {
+std::expected<std::vector<trace_event>, error> read_trace(const trace_load& load) {
+  std::error_code code;
+  if (const bool is_file = std::filesystem::is_regular_file(load.trace, code); !is_file) {
+    return fail(errc::io, "{}: cannot be read: {}", load.trace.string(),
+                code ? code.message() : "it is no regular file");
+  }
   std::ifstream input{load.trace};
   if (!input) return fail(errc::io, "{}: cannot be read", load.trace.string());
   ftrace_reader reader{input, load.trace.string()};
@@ -84,39 +98,61 @@ std::expected<std::vector<trace_event>, error> load_background(const background_
 /// A process, which leaves when this ends, however that comes.
 class actor_run::process {
  public:
-  process(actor_run& in, std::size_t which, std::uint32_t user, unsigned cpu)
-      : in_{in}, which_{which}, cpu_{cpu} {
+  process(actor_run& in, std::size_t which, std::uint32_t user, unsigned cpu, frame_count size)
+      : in_{in}, which_{which}, cpu_{cpu}, size_{size} {
     const auto& a = in.s_->actors[which];
     space_ = &in.vm_.add_process(
         {.user = user, .memlock_limit = a.memlock_limit, .ipc_lock = a.ipc_lock});
+    space_->when_ended([this, space = space_](context& by) {
+      if (space->was_killed()) note_end(errc::killed);
+      for (auto* const file : std::exchange(files_, {})) file->close(by);
+    });
     ++counts().processes;
   }
   process(const process&) = delete;
   process& operator=(const process&) = delete;
-  ~process() {
-    in_.vm_.exit(ctx(), *space_);
-    for (auto* const file : files_) file->close(ctx());
+  ~process() { leave(); }
+
+  void leave() {
+    if (auto* const space = std::exchange(space_, nullptr)) {
+      is_over_ = true;
+      in_.vm_.exit(ctx(), *space);
+    }
   }
 
   [[nodiscard]] const actor& kind() const { return in_.s_->actors[which_]; }
+  [[nodiscard]] std::size_t number() const { return which_; }
   [[nodiscard]] actor_counts& counts() { return in_.counts_[which_]; }
   [[nodiscard]] context& ctx() { return in_.on_->cpu(cpu_); }
   [[nodiscard]] unsigned cpu() const { return cpu_; }
   [[nodiscard]] address_space& space() { return *space_; }
-  [[nodiscard]] bool was_killed() const { return space_->was_killed(); }
+  /// Killed, or ended by a signal.
+  [[nodiscard]] bool is_over() const { return is_over_; }
+  /// Pages of each of its mappings that it uses: the part of them, rounded up to whole pages of
+  /// their kind.
+  [[nodiscard]] frame_count used() const {
+    const auto unit = unit_of(kind());
+    const auto pages = static_cast<double>(size_ / unit) * kind().used;
+    return std::min(size_ / unit, static_cast<frame_count>(std::ceil(pages))) * unit;
+  }
 
   /// Its next mapping.
   [[nodiscard]] std::expected<vpn, error> map() {
     const auto& a = kind();
     switch (a.memory) {
-      case actor_memory::anonymous: return space_->mmap(ctx(), a.size);
-      case actor_memory::hugetlb: return in_.huge_.map_anonymous(ctx(), *space_, a.size);
+      case actor_memory::anonymous: return space_->mmap(ctx(), size_);
+      case actor_memory::hugetlb:
+        return in_.huge_.map_anonymous(ctx(), *space_, size_, {.no_reserve = a.no_reserve});
       case actor_memory::secret: break;
     }
     const auto file = in_.secrets_.create(*space_);
     if (!file) return std::unexpected{file.error()};
-    if (auto sized = (*file)->resize(a.size); !sized) return std::unexpected{sized.error()};
-    auto at = space_->mmap(ctx(), a.size, {.source = *file, .with = sharing::shared_pages});
+    if (auto sized = (*file)->resize(size_); !sized) {
+      (*file)->close(ctx());
+      return std::unexpected{sized.error()};
+    }
+    auto at = space_->mmap(
+        ctx(), size_, {.no_reserve = a.no_reserve, .source = *file, .with = sharing::shared_pages});
     if (at) {
       files_.push_back(*file);
     } else {
@@ -125,10 +161,15 @@ class actor_run::process {
     return at;
   }
   void note_refusal(const error& why) {
+    if (is_over_) return;  // it was killed for it
+    in_.note_failure(which_);
     ++(why.code() == errc::again ? counts().over_limit_at_mmap : counts().no_memory_at_mmap);
   }
-  void note_end(const error& why) {
-    switch (why.code()) {
+  /// It ends before its time, once.
+  void note_end(errc why) {
+    if (std::exchange(is_over_, true)) return;
+    in_.note_failure(which_);
+    switch (why) {
       case errc::bus_error: ++counts().bus_errors; break;
       case errc::killed: ++counts().killed; break;
       default: ++counts().out_of_memory; break;
@@ -142,33 +183,41 @@ class actor_run::process {
   actor_run& in_;
   std::size_t which_;
   unsigned cpu_;
+  frame_count size_;
+  bool is_over_ = false;
   address_space* space_;
   std::vector<secretmem_file*> files_;
 };
 
 actor_run::actor_run(machine& on, const scenario& s, const policy_choice& policy,
-                     const std::vector<trace_event>& background)
+                     const std::vector<trace_event>& trace)
     : on_{&on},
       s_{&s},
       vm_{on.memory()},
       secrets_{vm_, on.map(), design_of(on, policy)},
-      huge_{vm_, huge_rules(on)},
+      huge_{vm_, hugetlb_rules(on.config().profile)},
       reclaim_{on},
-      counts_(s.actors.size()) {
+      begin_{on.sim().now()},
+      counts_(s.actors.size()),
+      first_failures_(s.actors.size()),
+      fault_times_(s.actors.size()) {
+  const auto take_charges = [&] {
+    sim_duration sum{};
+    for (unsigned cpu = 0; cpu < on.config().cpus; ++cpu) sum += on.take_charge(cpu);
+    return sum;
+  };
+  // What ageing left, and what is set up here, was done before the time that is looked at.
+  static_cast<void>(take_charges());
   auto& ctx = on.cpu(0);
   if (policy.set_aside > 0) secrets_.set_aside(ctx, policy.set_aside);
   if (policy.huge_pages > 0) huge_.resize(ctx, policy.huge_pages);
   if (policy.overcommit_huge_pages > 0) {
     static_cast<void>(huge_.set_overcommit(policy.overcommit_huge_pages));
   }
-  // What this took was done before the time that is looked at.
-  for (unsigned cpu = 0; cpu < on.config().cpus; ++cpu) static_cast<void>(on.take_charge(cpu));
+  set_up_ = take_charges();
   if (policy.merge_period)
     merging_.emplace(on, merge_daemon_config{.period = *policy.merge_period});
-  if (s.background && !background.empty()) {
-    replayer_.emplace(on.memory(), replay_options{.seed = on.config().seed});
-    tasks_.push_back(spawn(on.sim(), load(background, s.background->speed, s.background->repeats)));
-  }
+  spawn_background(trace);
   spawn_actors();
 }
 
@@ -179,91 +228,162 @@ void actor_run::finish() {
     if (!t.done()) t.cancel();
   }
   tasks_.clear();
+  recipe_.reset();
 }
 
+void actor_run::note_failure(std::size_t actor) {
+  auto& first = first_failures_[actor];
+  if (!first) first = on_->sim().now() - begin_;
+}
+
+void actor_run::spawn_background(const std::vector<trace_event>& trace) {
+  if (!s_->background) return;
+  if (const auto* load = std::get_if<trace_load>(&*s_->background)) {
+    if (trace.empty()) throw_usage("the scenario has a trace in the background: it is not given");
+    replayer_.emplace(on_->memory(), replay_options{.seed = on_->config().seed});
+    tasks_.push_back(spawn(on_->sim(), replay(*load, trace)));
+  } else {
+    const auto& recipe = std::get<recipe_background>(*s_->background);
+    recipe_.emplace(*on_, recipe.plan);
+    tasks_.push_back(spawn(on_->sim(), carry_out(recipe)));
+  }
+}
+
+// Who would come when the time is over does not. Users that no actor names are dealt out in turn.
 void actor_run::spawn_actors() {
+  std::set<std::uint32_t> named;
+  for (const auto& a : s_->actors) {
+    if (a.user) named.insert(*a.user);
+  }
+  auto next_user = first_user;
+  const auto own_user = [&] {
+    while (named.contains(next_user)) ++next_user;
+    return next_user++;
+  };
+  const auto end = begin_ + s_->duration;
   std::uint64_t number = 0;
-  std::uint32_t user = first_user;
   for (std::size_t which = 0; which < s_->actors.size(); ++which) {
     const auto& a = s_->actors[which];
     random_stream arrivals{on_->config().seed, "actor." + a.name + ".arrivals"};
-    auto arrival = on_->sim().now() + a.arrival;
-    for (std::uint64_t i = 0; i < a.processes; ++i) {
-      tasks_.push_back(spawn(on_->sim(), live(which, a.user.value_or(user++), arrival, number++)));
-      auto wait = static_cast<double>(a.interval.count());
-      if (a.random_arrivals) wait *= -std::log1p(-arrivals.unit());
-      arrival += sim_duration{static_cast<sim_duration::rep>(wait)};
+    auto arrival = begin_ + a.arrival;
+    for (std::uint64_t i = 0; i < a.processes && arrival < end; ++i) {
+      const auto user = a.user ? *a.user : own_user();
+      tasks_.push_back(spawn(on_->sim(), live(which, user, arrival, number++)));
+      arrival += drawn_time(a.interval, arrivals);
     }
   }
 }
 
-// From its arrival to its end.
+// From its arrival to its end. To leave takes the CPU, too.
 task<> actor_run::live(std::size_t which, std::uint32_t user, sim_time arrival,
                        std::uint64_t number) {
   const auto& a = s_->actors[which];
   co_await delay_until(arrival);
-  const auto leaves = a.lifetime ? arrival + *a.lifetime : sim_time::max();
-  process p{*this, which, user, static_cast<unsigned>(number % on_->config().cpus)};
   random_stream random{on_->config().seed, fmt::format("actor.{}.{}", a.name, number)};
-  while (true) {
+  const auto size = drawn_size(a, random);
+  const auto leaves = a.lifetime ? arrival + drawn_time(*a.lifetime, random) : sim_time::max();
+  process p{*this, which, user, static_cast<unsigned>(number % on_->config().cpus), size};
+  co_await use(p, random, leaves);
+  const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
+  p.leave();
+  co_await on_->charge(p.cpu());
+}
+
+// Maps and uses, until it leaves or is over.
+task<> actor_run::use(process& p, random_stream& random, sim_time leaves) {
+  const auto& a = p.kind();
+  const auto now = [&] { return on_->sim().now(); };
+  do {
     std::expected<vpn, error> at;
     {
       const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
+      if (p.is_over()) co_return;
       at = p.map();
       co_await on_->charge(p.cpu());
     }
-    if (!at) {
+    if (at) {
+      ++p.counts().mappings;
+      p.mapped.push_back(*at);
+      co_await use_all(p, leaves);
+    } else {
       p.note_refusal(at.error());
-      if (!a.greedy) break;
-      if (on_->sim().now() + a.retry >= leaves) break;
+      if (!a.greedy || now() + a.retry >= leaves) break;
       co_await delay(a.retry);
-      if (p.was_killed()) {
-        ++p.counts().killed;
-        co_return;
-      }
-      continue;
     }
-    ++p.counts().mappings;
-    p.mapped.push_back(*at);
-    if (co_await use_all(p) == end_of_use::gone) co_return;
-    if (!a.greedy || on_->sim().now() >= leaves) break;
-  }
-  co_await use_on(p, random, leaves);
+    if (p.is_over()) co_return;
+  } while (a.greedy && now() < leaves);
+  if (!p.mapped.empty() && !p.is_over()) co_await use_on(p, random, leaves);
 }
 
 // Every page of what it mapped last, once.
-task<actor_run::end_of_use> actor_run::use_all(process& p) {
+task<> actor_run::use_all(process& p, sim_time leaves) {
   const auto first = p.mapped.back();
-  const frame_count step = p.kind().memory == actor_memory::hugetlb ? pageblock_frames : 1;
-  for (frame_count i = 0; i < used_of(p.kind()); i += step) {
-    const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
-    const auto done = p.space().write(p.ctx(), first + i, 1);
-    const auto took = on_->take_charge(p.cpu());
-    co_await delay(took);
-    if (!done) {
-      p.note_end(done.error());
-      co_return end_of_use::gone;
+  const auto used = p.used();
+  const auto unit = unit_of(p.kind());
+  for (frame_count i = 0; i < used && on_->sim().now() < leaves;) {
+    bool is_tried_again = false;
+    {
+      const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
+      if (p.is_over()) co_return;
+      const auto done = p.space().write(p.ctx(), first + i, 1);
+      const auto took = on_->take_charge(p.cpu());
+      co_await delay(took);
+      if (done) {
+        p.counts().pages += unit;
+        fault_times_[p.number()].push_back(static_cast<std::uint64_t>(took.count()));
+        i += unit;
+        continue;
+      }
+      is_tried_again = p.kind().memory == actor_memory::secret &&
+                       done.error().code() == errc::no_memory && !p.is_over();
+      if (!is_tried_again) p.note_end(done.error().code());
     }
-    ++p.counts().pages;
-    fault_times_.push_back(static_cast<std::uint64_t>(took.count()));
+    if (!is_tried_again) co_return;
+    const bool goes_on = co_await retry_fault(p);
+    if (!goes_on) co_return;
   }
-  co_return end_of_use::done;
+}
+
+// What the kernel does about VM_FAULT_OOM. Whether the fault is to be made again.
+task<bool> actor_run::retry_fault(process& p) {
+  constexpr sim_duration wait = std::chrono::milliseconds{1};
+  if (secrets_.config().oom == fault_oom::retries) {
+    ++p.counts().retried_faults;
+    note_failure(p.number());
+    co_await delay(wait);
+    co_return !p.is_over();
+  }
+  const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
+  if (p.is_over()) co_return false;
+  if (!on_->memory().kill_for_fault(p.ctx())) {
+    p.note_end(errc::no_memory);
+    co_return false;
+  }
+  co_await on_->charge(p.cpu());
+  if (!p.is_over()) ++p.counts().retried_faults;
+  co_return !p.is_over();
 }
 
 // Uses what it has until it leaves.
 task<> actor_run::use_on(process& p, random_stream& random, sim_time leaves) {
   const auto& a = p.kind();
   const auto now = [&] { return on_->sim().now(); };
-  if (p.mapped.empty() || a.accesses_per_second == 0 || used_of(a) == 0) {
-    if (!p.mapped.empty() && leaves > now()) co_await delay_until(leaves);
-    if (p.was_killed()) ++p.counts().killed;
+  const auto used = p.used();
+  const auto begin = now();
+  const double between = 1e9 / a.accesses_per_second;  // ns
+  // Who makes none, or the first one when all is over.
+  if (used == 0 || !(between < 1e18)) {
+    if (leaves > begin) co_await delay_until(leaves);
     co_return;
   }
-  const sim_duration between{static_cast<sim_duration::rep>(1e9 / a.accesses_per_second)};
-  const auto used = used_of(a);
   const auto pages = p.mapped.size() * used;
   frame_count last = 0;
-  for (auto next = now() + between; next < leaves; next = std::max(now(), next + between)) {
+  double due = 0;  // ns since it began
+  while (true) {
+    // Who was kept waiting does not make up for it.
+    due = std::max(due + between, static_cast<double>((now() - begin).count()));
+    const auto next = std::max(now(), begin + sim_duration{static_cast<sim_duration::rep>(due)});
+    if (next >= leaves) break;
     co_await delay_until(next);
     switch (a.accesses) {
       case page_choice::sequential: last = (last + 1) % pages; break;
@@ -274,19 +394,21 @@ task<> actor_run::use_on(process& p, random_stream& random, sim_time leaves) {
         break;
     }
     const auto page = p.mapped[last / used] + last % used;
+    const auto how = random.chance(a.writes) ? memory_access::write : memory_access::read;
     const auto turn = co_await on_->cpu_time(p.cpu()).acquire();
-    const auto done = p.space().access(
-        p.ctx(), page, random.chance(a.writes) ? memory_access::write : memory_access::read);
+    if (p.is_over()) co_return;
+    const auto done = p.space().access(p.ctx(), page, how);
     co_await on_->charge(p.cpu());
     if (!done) {
-      p.note_end(done.error());
+      p.note_end(done.error().code());
       co_return;
     }
     ++p.counts().accesses;
   }
+  if (leaves > now()) co_await delay_until(leaves);
 }
 
-task<> actor_run::load(const std::vector<trace_event>& events, double speed, bool repeats) {
+task<> actor_run::replay(const trace_load& load, const std::vector<trace_event>& events) {
   const auto cpus = on_->config().cpus;
   const auto length = events.back().time - events.front().time;
   auto begin = on_->sim().now();
@@ -295,7 +417,7 @@ task<> actor_run::load(const std::vector<trace_event>& events, double speed, boo
     for (auto event : events) {
       const auto since = event.time - events.front().time;
       const sim_duration scaled{
-          static_cast<sim_duration::rep>(static_cast<double>(since.count()) / speed)};
+          static_cast<sim_duration::rep>(static_cast<double>(since.count()) / load.speed)};
       if (begin + scaled > on_->sim().now()) co_await delay_until(begin + scaled);
       event.cpu = cpu_id{event.cpu.value() % cpus};
       event.time += shift;
@@ -306,7 +428,23 @@ task<> actor_run::load(const std::vector<trace_event>& events, double speed, boo
     }
     shift += length;
     begin = on_->sim().now() + sim_duration{1};
-  } while (repeats);
+  } while (load.repeats && length.count() > 0);
+}
+
+// One turn after another, each followed by the time that what it allocated is to take.
+task<> actor_run::carry_out(const recipe_background& load) {
+  while (true) {
+    const auto pages = recipe_->turn();
+    for (unsigned cpu = 0; cpu < on_->config().cpus; ++cpu) {
+      static_cast<void>(on_->take_charge(cpu));
+    }
+    if (!pages) {
+      background_error_ = pages.error();
+      co_return;
+    }
+    const auto took = static_cast<double>(std::max<frame_count>(1, *pages)) / load.pages_per_second;
+    co_await delay(sim_duration{static_cast<sim_duration::rep>(took * 1e9)} + sim_duration{1});
+  }
 }
 
 }  // namespace memsim

@@ -17,11 +17,6 @@ namespace {
 using detail::shown_text;
 using detail::table_reader;
 
-constexpr std::array all_secretmem_limits{secretmem_limit::none,
-                                          secretmem_limit::per_process_at_mmap,
-                                          secretmem_limit::per_user_at_fault};
-constexpr std::array all_secretmem_failures{secretmem_failure::out_of_memory,
-                                            secretmem_failure::bus_error};
 constexpr std::uint64_t most_processes = 100'000;
 constexpr std::uint64_t most_pages = std::uint64_t{1} << 32;
 
@@ -57,25 +52,50 @@ secretmem_config read_design(table_reader& table) {
   return *found;
 }
 
+// Of what was said, that the design can do something with it.
+void check_design(table_reader& table, const policy_choice& p) {
+  const auto& how = p.secretmem;
+  const bool is_grouped = how.source == secretmem_source::unmapped_pool;
+  const bool has_chunks = !is_grouped && how.source != secretmem_source::single_pages;
+  const auto only = [&](std::string_view key, bool makes_sense, std::string_view whose) {
+    if (!table.has(key) || makes_sense) return;
+    table.complain_about(key, "policy \"{}\": \"{}\" is for {}, and \"{}\" is none", p.name, key,
+                         whose, how.name);
+  };
+  for (const std::string_view key : {"secretmem_area", "aligned", "absent"}) {
+    only(key, has_chunks, "designs with chunks of 2 MiB");
+  }
+  only("grouping", is_grouped, "a design that groups pages");
+  only("oom", how.failure == secretmem_failure::out_of_memory,
+       "designs whose failure is out_of_memory");
+  if (how.reserves != (p.set_aside > 0)) {
+    table.complain_about("set_aside", "policy \"{}\": \"set_aside\" is the pool that {}", p.name,
+                         how.reserves ? "its secret memory is promised from; say how large"
+                                      : "only secretmem = \"reserved\" has");
+  }
+  if (how.needs_cma_area && p.secretmem_area == 0) {
+    table.complain_about("secretmem_area",
+                         "policy \"{}\": its secret memory is of a CMA area; say how large",
+                         p.name);
+  }
+  if (p.secretmem_area > 0 && p.set_aside > p.secretmem_area) {
+    table.complain_about("set_aside", "policy \"{}\": {} frames are more than its area of {}",
+                         p.name, p.set_aside, p.secretmem_area);
+  }
+}
+
 policy_choice read_policy(table_reader& table, std::set<std::string>& names) {
-  static constexpr std::array<std::string_view, 13> keys{"name",
-                                                         "secretmem",
-                                                         "limit",
-                                                         "failure",
-                                                         "aligned",
-                                                         "absent",
-                                                         "grouping",
-                                                         "set_aside",
-                                                         "secretmem_area",
-                                                         "huge_pages",
-                                                         "overcommit_huge_pages",
-                                                         "merging",
-                                                         "merge_period"};
+  static constexpr std::array<std::string_view, 14> keys{
+      "name",      "secretmem",      "limit",      "failure",
+      "oom",       "aligned",        "absent",     "grouping",
+      "set_aside", "secretmem_area", "huge_pages", "overcommit_huge_pages",
+      "merging",   "merge_period"};
   table.allow_only(keys);
   policy_choice p{.name = read_name(table, "policy", names), .secretmem = read_design(table)};
   auto& how = p.secretmem;
   how.limit = table.named("limit", how.limit, all_secretmem_limits);
   how.failure = table.named("failure", how.failure, all_secretmem_failures);
+  how.oom = table.named("oom", how.oom, all_fault_ooms);
   static constexpr std::array<std::pair<std::string_view, unmapped_design>, 3> groupings{
       {{"pageblock_type", unmapped_design::pageblock_type},
        {"unmapped_cache", unmapped_design::unmapped_cache},
@@ -98,16 +118,7 @@ policy_choice read_policy(table_reader& table, std::set<std::string>& names) {
   if (table.has("merge_period")) {
     p.merge_period = table.duration("merge_period", {}, sim_duration{1});
   }
-  if (how.reserves != (p.set_aside > 0)) {
-    table.complain_about("set_aside", "policy \"{}\": \"set_aside\" is the pool that {}", p.name,
-                         how.reserves ? "its secret memory is promised from; say how large"
-                                      : "only secretmem = \"reserved\" has");
-  }
-  if (how.needs_cma_area && p.secretmem_area == 0) {
-    table.complain_about("secretmem_area",
-                         "policy \"{}\": its secret memory is of a CMA area; say how large",
-                         p.name);
-  }
+  check_design(table, p);
   return p;
 }
 
@@ -133,53 +144,146 @@ void read_limits(table_reader& table, actor& a) {
 }
 
 actor read_actor(table_reader& table, std::set<std::string>& names) {
-  static constexpr std::array<std::string_view, 17> keys{"name",
-                                                         "memory",
-                                                         "processes",
-                                                         "user",
-                                                         "size",
-                                                         "used",
-                                                         "greedy",
-                                                         "retry",
-                                                         "arrival",
-                                                         "interval",
-                                                         "random_arrivals",
-                                                         "lifetime",
-                                                         "accesses",
-                                                         "accesses_per_second",
-                                                         "writes",
-                                                         "memlock",
-                                                         "ipc_lock"};
+  static constexpr std::array<std::string_view, 17> keys{
+      "name",   "memory",  "processes", "user",     "size",     "used",     "reserve",
+      "greedy", "retry",   "arrival",   "interval", "lifetime", "accesses", "accesses_per_second",
+      "writes", "memlock", "ipc_lock"};
   table.allow_only(keys);
   actor a{.name = read_name(table, "actor", names)};
   a.memory = table.named("memory", a.memory, all_actor_memories);
   a.processes = table.number("processes", a.processes, 1, most_processes);
-  a.size = table.frames("size", 1);
-  if (a.memory == actor_memory::hugetlb && a.size % pageblock_frames != 0) {
+  a.size = table.drawn_frames("size", 1);
+  if (a.memory == actor_memory::hugetlb && a.size.kind() == distribution_kind::constant &&
+      a.size.least() % pageblock_frames != 0) {
     table.complain_about("size", "actor \"{}\": {} frames are no multiple of a huge page of 2 MiB",
-                         a.name, a.size);
+                         a.name, a.size.least());
   }
   if (table.has("used")) a.used = table.decimal("used", 0, 1);
+  a.no_reserve = !table.truth("reserve", true);
   a.greedy = table.truth("greedy", a.greedy);
+  if (a.greedy && a.used == 0) {
+    table.complain_about("used", "actor \"{}\": greedy, and used = 0: it would map for ever",
+                         a.name);
+  }
   a.retry = table.duration("retry", a.retry, sim_duration{1});
   a.arrival = table.duration("arrival", a.arrival, {});
-  a.interval = table.duration("interval", a.interval, {});
-  a.random_arrivals = table.truth("random_arrivals", a.random_arrivals);
-  if (table.has("lifetime")) a.lifetime = table.duration("lifetime", {}, sim_duration{1});
+  if (table.has("interval")) a.interval = table.drawn_duration("interval", {});
+  if (table.has("lifetime")) a.lifetime = table.drawn_duration("lifetime", sim_duration{1});
   read_accesses(table, a);
   read_limits(table, a);
+  const auto only = [&](std::string_view key, bool makes_sense, std::string_view whose) {
+    if (!table.has(key) || makes_sense) return;
+    table.complain_about(key, "actor \"{}\": \"{}\" is for {}", a.name, key, whose);
+  };
+  only("retry", a.greedy, "actors that are greedy");
+  only("reserve", a.memory != actor_memory::anonymous, "huge pages and secret memory");
+  for (const std::string_view key : {"accesses", "writes"}) {
+    only(key, a.accesses_per_second > 0, "actors with accesses_per_second");
+  }
+  for (const std::string_view key : {"memlock", "ipc_lock"}) {
+    only(key, a.memory == actor_memory::secret, "actors with secret memory");
+  }
   return a;
 }
 
 background_load read_background(table_reader& table, std::string_view file) {
-  static constexpr std::array<std::string_view, 3> keys{"trace", "speed", "repeats"};
-  table.allow_only(keys);
-  background_load b;
-  if (!table.has("trace")) table.complain_about("trace", "no \"background.trace\"");
-  b.trace = std::filesystem::path{std::string{file}}.parent_path() / table.word("trace", "");
-  if (table.has("speed")) b.speed = table.decimal("speed", 0.001, 1000);
-  b.repeats = table.truth("repeats", b.repeats);
-  return b;
+  static constexpr std::array<std::string_view, 3> of_trace{"trace", "speed", "repeats"};
+  static constexpr std::array<std::string_view, 4> of_recipe{"recipe", "occupancy",
+                                                             "unmovable_share", "pages_per_second"};
+  if (table.has("trace") == table.has("recipe")) {
+    table.complain_about("recipe", "background load is of a \"trace\" or of a \"recipe\": {}",
+                         table.has("trace") ? "it has both" : "it has neither");
+  }
+  if (table.has("trace")) {
+    table.allow_only(of_trace);
+    trace_load load;
+    load.trace = std::filesystem::path{std::string{file}}.parent_path() / table.word("trace", "");
+    if (table.has("speed")) load.speed = table.decimal("speed", 0.001, 1000);
+    load.repeats = table.truth("repeats", load.repeats);
+    return load;
+  }
+  table.allow_only(of_recipe);
+  recipe_background load{.plan = {.occupancy = 0.2}};
+  detail::read_recipe_name(table, "background", load.plan);
+  for (const auto& n : ageing_numbers) {
+    if (table.has(n.name)) load.plan.*n.member = table.decimal(n.name, n.least, n.most);
+  }
+  load.pages_per_second = table.decimal("pages_per_second", 1, 1e8);
+  return load;
+}
+
+}  // namespace
+
+void detail::read_recipe_name(table_reader& table, std::string_view of, ageing_plan& into) {
+  into.recipe = table.word("recipe", into.recipe);
+  if (const auto found = find_recipe(into.recipe); !found) {
+    table.complain_about("recipe", "{}.recipe: {}", of, found.error());
+  }
+}
+
+namespace {
+
+double seconds(sim_duration time) { return std::chrono::duration<double>(time).count(); }
+
+// Steps that all processes of an actor may take: pages that they use first, accesses, and attempts
+// to map more. What the greedy use memory limits.
+double steps_of(const actor& a, sim_duration duration) {
+  auto lives = seconds(duration - std::min(duration, a.arrival));
+  if (a.lifetime) lives = std::min(lives, static_cast<double>(a.lifetime->most()) / 1e9);
+  auto steps = lives * a.accesses_per_second;
+  if (a.greedy) {
+    steps += lives / seconds(a.retry);
+  } else {
+    steps += static_cast<double>(a.size.most()) * a.used;
+  }
+  return steps * static_cast<double>(a.processes);
+}
+
+// What would take for ever is no experiment.
+void check_work(table_reader& top, const scenario& s) {
+  std::uint64_t processes = 0;
+  double steps = 0;
+  for (const auto& a : s.actors) {
+    processes += a.processes;
+    steps += steps_of(a, s.duration);
+    if (a.arrival >= s.duration) {
+      top.complain_about("actor", "actor \"{}\" arrives when the {} s are over", a.name,
+                         seconds(s.duration));
+    }
+  }
+  if (processes > most_processes) {
+    top.complain_about("actor", "{} processes: allowed are {}", processes, most_processes);
+  }
+  if (const auto* load = s.background ? std::get_if<recipe_background>(&*s.background) : nullptr) {
+    steps += load->pages_per_second * seconds(s.duration);
+  }
+  for (const auto& p : s.policies) {
+    const auto rounds = p.merge_period ? seconds(s.duration) / seconds(*p.merge_period) : 0;
+    if (steps + rounds <= static_cast<double>(most_steps)) continue;
+    top.complain_about("duration",
+                       "policy \"{}\": {:.3g} first uses, accesses, attempts and rounds in {} s: "
+                       "allowed are {}",
+                       p.name, steps + rounds, seconds(s.duration), most_steps);
+  }
+}
+
+// Of memory that the machine does not have nothing can be set aside.
+void check_sizes(table_reader& top, const scenario& s) {
+  const auto frames = s.machine.memory.end().value();
+  for (const auto& p : s.policies) {
+    if (p.huge_pages > frames / pageblock_frames || p.set_aside > frames) {
+      top.complain_about("policy", "policy \"{}\": {} huge pages and {} frames set aside, of {}",
+                         p.name, p.huge_pages, p.set_aside, frames);
+    }
+  }
+  const bool has_pool = std::ranges::any_of(s.policies, [](const policy_choice& p) {
+    return p.huge_pages + p.overcommit_huge_pages > 0;
+  });
+  for (const auto& a : s.actors) {
+    if (a.memory != actor_memory::hugetlb || has_pool) continue;
+    top.complain_about("actor", "actor \"{}\" wants huge pages, and no policy has \"huge_pages\"",
+                       a.name);
+  }
 }
 
 }  // namespace
@@ -188,7 +292,11 @@ void detail::read_experiment(table_reader& top, scenario& into, std::string_view
   constexpr std::int64_t most_samples = 100'000;
   constexpr sim_duration least{1000};
   for (const auto* const key : {"duration", "policy"}) {
-    if (!top.has(key)) top.complain_about(key, "a scenario with actors has no \"{}\"", key);
+    const bool is_array = key == std::string_view{"policy"};
+    if (!top.has(key)) {
+      top.complain_about(key, "a scenario with actors has no {}{}{}", is_array ? "[[" : "\"", key,
+                         is_array ? "]]" : "\"");
+    }
   }
   into.duration = top.duration("duration", {}, least);
   into.sample_interval = top.duration("sample_interval", into.duration / 100, sim_duration{1});
@@ -196,6 +304,9 @@ void detail::read_experiment(table_reader& top, scenario& into, std::string_view
       into.duration.count() / into.sample_interval.count() > most_samples) {
     top.complain_about("sample_interval", "sample_interval: {} samples, of {} at most",
                        into.duration.count() / into.sample_interval.count(), most_samples);
+  }
+  if (into.sample_interval > into.duration) {
+    top.complain_about("sample_interval", "sample_interval is longer than the duration");
   }
   std::set<std::string> policies;
   top.tables("policy",
@@ -210,6 +321,9 @@ void detail::read_experiment(table_reader& top, scenario& into, std::string_view
              [&](table_reader& table) { into.actors.push_back(read_actor(table, actors)); });
   top.table("background",
             [&](table_reader& table) { into.background = read_background(table, file); });
+  if (top.has_problem()) return;
+  check_work(top, into);
+  check_sizes(top, into);
 }
 
 }  // namespace memsim

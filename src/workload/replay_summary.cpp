@@ -38,7 +38,7 @@ std::vector<statistic_value> values_of(const replay_summary& summary) {
   auto values = values_of(summary.counts, replay_statistics);
   for (unsigned kind = 0; kind < trace_event_kinds; ++kind) {
     values.push_back({std::string{event_descriptions[kind].name}, "events",
-                      event_descriptions[kind].description, summary.events[kind]});
+                      std::string{event_descriptions[kind].description}, summary.events[kind]});
   }
   values.push_back({"duration", "ns", "time from the first event to the last",
                     static_cast<std::uint64_t>(summary.duration.count())});

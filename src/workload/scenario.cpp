@@ -4,6 +4,7 @@
 
 #include <array>
 #include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -23,17 +24,34 @@ using detail::table_reader;
 /// One value of TOML, or a text that needs no quotes.
 void insert_value(toml::table& table, std::string_view key, std::string_view value) {
   try {
-    const auto parsed = toml::parse(fmt::format("value = {}", detail::ascii_only(value)));
+    const auto parsed = toml::parse(fmt::format("value = {}", detail::toml_text{value}.text()));
     if (const auto* node = parsed.get("value"); node != nullptr && parsed.size() == 1) {
       return node->visit([&](const auto& found) { table.insert_or_assign(key, found); });
     }
   } catch (const std::runtime_error&) {
     // No value of TOML. Its errors of parsing are runtime errors, too.
   }
-  table.insert_or_assign(key, detail::ascii_only(value));
+  table.insert_or_assign(key, value);
 }
 
-/// Goes down the tables that a key names, and makes those that are missing.
+/// The table of an array `[[...]]` whose name the key goes on with; the name and its dot are taken
+/// off the key.
+toml::table* find_named(toml::array& tables, std::string_view& key) {
+  for (auto& node : tables) {
+    auto* const table = node.as_table();
+    const auto name = table == nullptr ? std::nullopt : (*table)["name"].value<std::string>();
+    if (!name || !key.starts_with(*name) || key.size() <= name->size() + 1 ||
+        key[name->size()] != '.') {
+      continue;
+    }
+    key.remove_prefix(name->size() + 1);
+    return table;
+  }
+  return nullptr;
+}
+
+/// Goes down the tables that a key names, and makes those that are missing. Of several `[[policy]]`
+/// the key says the name: `policy.merged.limit`.
 void apply(toml::table& top, const scenario_setting& setting) {
   auto* table = &top;
   std::string_view key = setting.key;
@@ -41,8 +59,19 @@ void apply(toml::table& top, const scenario_setting& setting) {
     const auto name = key.substr(0, dot);
     key.remove_prefix(dot + 1);
     if (!table->contains(name)) table->insert(name, toml::table{});
-    table = table->get(name)->as_table();
-    if (table == nullptr) throw_usage("{}: {} is no table", escaped(setting.key, shown_text), name);
+    auto* const node = table->get(name);
+    if (auto* const array = node->as_array()) {
+      table = find_named(*array, key);
+      if (table == nullptr) {
+        throw_usage("{}: there is no [[{}]] whose name comes next",
+                    escaped(setting.key, shown_text), name);
+      }
+    } else {
+      table = node->as_table();
+      if (table == nullptr) {
+        throw_usage("{}: {} is no table", escaped(setting.key, shown_text), name);
+      }
+    }
   }
   insert_value(*table, key, setting.value);
 }
@@ -67,14 +96,14 @@ recipe_values read_parameters(table_reader& table, const recipe& r) {
   return values;
 }
 
-/// The parameters of one recipe; those of all others are looked at, too.
-recipe_values read_recipes(table_reader& table, std::string_view chosen) {
+using parameters_by_recipe = std::map<std::string_view, recipe_values>;
+
+parameters_by_recipe read_recipes(table_reader& table) {
   table.allow_only(names_of(recipes()));
-  recipe_values values;
+  parameters_by_recipe values;
   for (const auto& r : recipes()) {
     table.table(r.name, [&](table_reader& parameters) {
-      auto read = read_parameters(parameters, r);
-      if (r.name == chosen) values = std::move(read);
+      values.emplace(r.name, read_parameters(parameters, r));
     });
   }
   return values;
@@ -85,13 +114,18 @@ void read_ageing(table_reader& table, ageing_plan& plan) {
   keys.insert(keys.begin(), "recipe");
   table.allow_only(keys);
   if (!table.has("recipe")) table.complain_about("recipe", "no \"ageing.recipe\"");
-  plan.recipe = table.word("recipe", plan.recipe);
-  if (const auto found = find_recipe(plan.recipe); !found) {
-    table.complain_about("recipe", "ageing.recipe: {}", found.error());
-  }
+  detail::read_recipe_name(table, "ageing", plan);
   for (const auto& n : ageing_numbers) {
     if (table.has(n.name)) plan.*n.member = table.decimal(n.name, n.least, n.most);
   }
+}
+
+std::vector<ageing_plan*> plans_of(scenario& s) {
+  std::vector<ageing_plan*> plans;
+  if (s.ageing) plans.push_back(&*s.ageing);
+  auto* const load = s.background ? std::get_if<recipe_background>(&*s.background) : nullptr;
+  if (load != nullptr) plans.push_back(&load->plan);
+  return plans;
 }
 
 scenario read_scenario(table_reader& top, std::string_view file) {
@@ -101,7 +135,9 @@ scenario read_scenario(table_reader& top, std::string_view file) {
   top.allow_only(keys);
   if (!top.has("machine")) top.complain_about("machine", "no table [machine]");
   const bool has_actors = top.has("actor");
-  if (!has_actors && !top.has("ageing")) top.complain_about("ageing", "no table [ageing]");
+  if (!has_actors && !top.has("ageing")) {
+    top.complain_about("ageing", "no table [ageing], and no [[actor]]");
+  }
   for (const std::string_view key : {"duration", "sample_interval", "policy", "background"}) {
     if (!has_actors && top.has(key)) {
       top.complain_about(key, "\"{}\" is for scenarios with an [[actor]]", key);
@@ -117,12 +153,19 @@ scenario read_scenario(table_reader& top, std::string_view file) {
   });
   read.machine.seed = top.number("seed", 1, 0, std::numeric_limits<std::int64_t>::max());
   top.table("ageing", [&](table_reader& table) { read_ageing(table, read.ageing.emplace()); });
-  top.table("recipe", [&](table_reader& table) {
-    auto parameters = read_recipes(table, read.ageing ? read.ageing->recipe : "");
-    if (read.ageing) read.ageing->parameters = std::move(parameters);
-  });
-  if (read.ageing) read.ageing->seed = read.machine.seed;
   if (has_actors) detail::read_experiment(top, read, file);
+  parameters_by_recipe parameters;
+  top.table("recipe", [&](table_reader& table) { parameters = read_recipes(table); });
+  if (plans_of(read).empty() && !parameters.empty()) {
+    top.complain_about("recipe", "[recipe.{}], and no recipe is carried out",
+                       parameters.begin()->first);
+  }
+  for (auto* const plan : plans_of(read)) {
+    plan->seed = read.machine.seed;
+    if (const auto own = parameters.find(plan->recipe); own != parameters.end()) {
+      plan->parameters = own->second;
+    }
+  }
   return read;
 }
 
@@ -144,9 +187,13 @@ std::expected<scenario, error> parse_scenario(std::string_view text, std::string
       [&](toml::table& top) {
         for (const auto& setting : settings) apply(top, setting);
       });
-  if (read || settings.empty()) return read;
   std::vector<std::string> with;
   for (const auto& setting : settings) with.push_back(escaped(to_text(setting), shown_text));
+  if (read) {
+    read->text = text;
+    read->settings = with;
+  }
+  if (read || settings.empty()) return read;
   return fail(read.error().code(), "{} (with {})", read.error(), fmt::join(with, " "));
 }
 

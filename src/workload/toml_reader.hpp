@@ -40,6 +40,7 @@
 #include <memsim/core/types.hpp>
 #include <memsim/frames/memory_map.hpp>
 #include <memsim/sim/time.hpp>
+#include <memsim/workload/distribution.hpp>
 
 #include "workload/scan.hpp"
 
@@ -101,8 +102,8 @@ class table_reader {
   void allow_only(std::span<const std::string_view> known) {
     for (const auto& [key, node] : table_) {
       if (std::ranges::find(known, key.str()) != known.end()) continue;
-      complain(node, "unknown key \"{}\"; there are {}", full(escaped(key.str(), shown_text)),
-               fmt::join(known, ", "));
+      complain(node, "unknown key \"{}\"; there are {}{}", full(escaped(key.str(), shown_text)),
+               fmt::join(known, ", "), meant(key.str(), known));
     }
   }
 
@@ -119,7 +120,8 @@ class table_reader {
         std::cmp_less_equal(*value, most)) {
       return static_cast<std::uint64_t>(*value);
     }
-    complain(*node, "{} = {}: allowed are {} to {}", full(key), text_of(*node), least, most);
+    complain(*node, "{} = {}: allowed are {}{} to {}", full(key), text_of(*node),
+             value ? "" : "whole numbers, ", least, most);
     return otherwise;
   }
 
@@ -161,38 +163,30 @@ class table_reader {
   // A size or an address, in whole frames.
   std::uint64_t frames(std::string_view key, std::uint64_t least) {
     const auto* node = table_.get(key);
-    if (node == nullptr) {
-      complain(table_, "no \"{}\"", full(key));
-      return least;
-    }
-    std::optional<bytes> size;
-    if (const auto value = node->value_exact<std::int64_t>(); value && *value >= 0) {
-      size = bytes{static_cast<std::uint64_t>(*value)};
-    } else if (const auto text = node->value_exact<std::string>()) {
-      size = parse_size(*text);
-    }
-    if (size && size->value() % page_bytes == 0 && size->frames() >= least &&
-        *size <= most_memory) {
-      return size->frames();
-    }
-    complain(*node,
-             "{} = {}: allowed are multiples of 4 KiB from {} to {}, as a number of bytes or as "
-             "\"16 GiB\" (units B, KiB, MiB, GiB, TiB)",
-             full(key), text_of(*node), bytes{least * page_bytes}, most_memory);
-    return least;
+    if (node == nullptr) complain(table_, "no \"{}\"", full(key));
+    return node == nullptr ? least : frames_of(*node, full(key), least).value_or(least);
   }
 
   // A length of time from `least` on.
   sim_duration duration(std::string_view key, sim_duration otherwise, sim_duration least) {
     const auto* node = table_.get(key);
-    if (node == nullptr) return otherwise;
-    if (const auto text = node->value_exact<std::string>()) {
-      if (const auto found = parse_duration(*text); found && *found >= least) return *found;
-    }
-    complain(*node, "{} = {}: a time such as \"20 ms\" is wanted (units ns, us, ms, s, min){}",
-             full(key), text_of(*node),
-             least > sim_duration{0} ? fmt::format(", at least {} ns", least.count()) : "");
-    return otherwise;
+    return node == nullptr ? otherwise : duration_of(*node, full(key), least).value_or(otherwise);
+  }
+
+  // What a size is drawn from, in frames.
+  distribution drawn_frames(std::string_view key, std::uint64_t least) {
+    return drawn(key, [&](const toml::node& node, const std::string& name) {
+      return frames_of(node, name, least);
+    });
+  }
+
+  // What a length of time is drawn from, in ns.
+  distribution drawn_duration(std::string_view key, sim_duration least) {
+    return drawn(key, [&](const toml::node& node, const std::string& name) {
+      return duration_of(node, name, least).transform([](sim_duration time) {
+        return static_cast<std::uint64_t>(time.count());
+      });
+    });
   }
 
   // The value that the text of a key names.
@@ -207,7 +201,8 @@ class table_reader {
       if (text && *text == name) return value;
       names.push_back(name);
     }
-    complain(*node, "{} = {}: allowed are {}", full(key), text_of(*node), fmt::join(names, ", "));
+    complain(*node, "{} = {}: allowed are {}{}", full(key), text_of(*node), fmt::join(names, ", "),
+             meant(text.value_or(""), names));
     return otherwise;
   }
   // Likewise, of values that have names.
@@ -248,8 +243,9 @@ class table_reader {
       complain(*node, "{} = {}: tables [[{}]] are wanted", full(key), text_of(*node), key);
       return;
     }
+    const auto path = full(key);
     for (const auto& one : *array) {
-      table_reader inner{*one.as_table(), file_, key, problem_};
+      table_reader inner{*one.as_table(), file_, path, problem_};
       read(inner);
     }
   }
@@ -271,6 +267,85 @@ class table_reader {
   }
 
  private:
+  static std::string meant(std::string_view word, std::span<const std::string_view> known) {
+    const auto found = nearest(word, known);
+    return found.empty() ? "" : fmt::format("; is \"{}\" meant?", found);
+  }
+
+  std::optional<std::uint64_t> frames_of(const toml::node& node, const std::string& name,
+                                         std::uint64_t least) {
+    std::optional<bytes> size;
+    if (const auto value = node.value_exact<std::int64_t>(); value && *value >= 0) {
+      size = bytes{static_cast<std::uint64_t>(*value)};
+    } else if (const auto text = node.value_exact<std::string>()) {
+      size = parse_size(*text);
+    }
+    if (size && size->value() % page_bytes == 0 && size->frames() >= least &&
+        *size <= most_memory) {
+      return size->frames();
+    }
+    complain(node,
+             "{} = {}: allowed are multiples of 4 KiB from {} to {}, as a number of bytes or as "
+             "\"16 GiB\" (units B, KiB, MiB, GiB, TiB)",
+             name, text_of(node), bytes{least * page_bytes}, most_memory);
+    return std::nullopt;
+  }
+
+  std::optional<sim_duration> duration_of(const toml::node& node, const std::string& name,
+                                          sim_duration least) {
+    if (const auto text = node.value_exact<std::string>()) {
+      if (const auto found = parse_duration(*text); found && *found >= least) return found;
+    }
+    complain(node, "{} = {}: a time such as \"20 ms\" is wanted (units ns, us, ms, s, min){}", name,
+             text_of(node),
+             least > sim_duration{0} ? fmt::format(", at least {} ns", least.count()) : "");
+    return std::nullopt;
+  }
+
+  // A value, or `{ uniform = [A, B] }`, `{ log_uniform = [A, B] }`, `{ exponential = MEAN }`.
+  template <class Value>
+  distribution drawn(std::string_view key, Value value) {
+    const auto* node = table_.get(key);
+    if (node == nullptr) {
+      complain(table_, "no \"{}\"", full(key));
+      return {};
+    }
+    const auto* table = node->as_table();
+    if (table == nullptr) return value(*node, full(key)).value_or(0);
+    const auto first = table->begin();
+    const auto kind = table->size() == 1 ? first->first.str() : std::string_view{};
+    const auto name = fmt::format("{}.{}", full(key), kind);
+    if (kind == name_of(distribution_kind::exponential)) {
+      const auto mean = value(first->second, name);
+      if (mean && *mean == 0) complain(first->second, "{}: the mean is 0", name);
+      return mean.value_or(0) == 0 ? distribution{} : distribution::exponential(*mean);
+    }
+    const bool is_uniform = kind == name_of(distribution_kind::uniform);
+    if (!is_uniform && kind != name_of(distribution_kind::log_uniform)) {
+      complain(*node,
+               "{}: a value is wanted, or one of {{ uniform = [A, B] }}, {{ log_uniform = [A, B] "
+               "}}, {{ exponential = MEAN }}",
+               full(key));
+      return {};
+    }
+    const auto* both = first->second.as_array();
+    if (both == nullptr || both->size() != 2) {
+      complain(first->second, "{} = {}: two values [A, B] are wanted", name,
+               text_of(first->second));
+      return {};
+    }
+    const auto least = value(*both->get(0), name);
+    const auto most = value(*both->get(1), name);
+    if (!least || !most) return {};
+    if (*least > *most || (!is_uniform && *least == 0)) {
+      complain(first->second, "{}: the first value may not be {}", name,
+               *least == 0 ? "0" : "above the second");
+      return {};
+    }
+    return is_uniform ? distribution::uniform(*least, *most)
+                      : distribution::log_uniform(*least, *most);
+  }
+
   [[nodiscard]] std::string full(std::string_view key) const {
     return path_.empty() ? std::string{key} : fmt::format("{}.{}", path_, key);
   }
@@ -280,7 +355,7 @@ class table_reader {
       return fmt::format("\"{}\"", escaped(*text, shown_text));
     }
     if (const auto value = node.value_exact<std::int64_t>()) return fmt::to_string(*value);
-    if (const auto value = node.value_exact<double>()) return fmt::to_string(*value);
+    if (const auto value = node.value_exact<double>()) return fmt::format("{:#}", *value);
     if (const auto value = node.value_exact<bool>()) return *value ? "true" : "false";
     if (node.is_table()) return "a table";
     return node.is_array() ? "an array" : "a date or time";
@@ -292,13 +367,67 @@ class table_reader {
   std::optional<error>& problem_;
 };
 
-// The text with a question mark for every byte that is not ASCII. Only a comment may have one, and
-// toml++ 3.3 reaches a __builtin_unreachable() on some characters where it looks for blanks.
-inline std::string ascii_only(std::string_view text) {
-  std::string ascii{text};
-  std::ranges::replace_if(ascii, [](char c) { return static_cast<unsigned char>(c) > 127; }, '?');
-  return ascii;
-}
+// The text as toml++ 3.3 can be given it: it reaches a __builtin_unreachable() on some characters
+// outside of strings, and follows dotted keys into one table after another until the stack is full.
+// Outside of strings a question mark stands for what is not ASCII; TOML has such only in comments.
+// A byte order mark at the beginning is left out.
+class toml_text {
+ public:
+  explicit toml_text(std::string_view text) : rest_{text} {
+    constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+    if (rest_.starts_with(byte_order_mark)) rest_.remove_prefix(byte_order_mark.size());
+    result_.reserve(rest_.size());
+    while (!rest_.empty()) {
+      const char c = rest_.front();
+      if (c == '"' || c == '\'') {
+        take_string(c);
+      } else if (c == '#') {
+        take_plain(std::min(rest_.find('\n'), rest_.size()));
+      } else {
+        count_dots(c);
+        take_plain(1);
+      }
+    }
+  }
+  [[nodiscard]] const std::string& text() const { return result_; }
+
+ private:
+  static constexpr unsigned most_dots = 32;
+
+  // A string of one line or, after three quotes, of several; one that has no end goes to the end of
+  // its line or of the text.
+  void take_string(char quote) {
+    const std::string three(3, quote);
+    const bool is_long = rest_.starts_with(three);
+    const std::string_view end = is_long ? std::string_view{three} : std::string_view{&quote, 1};
+    std::size_t at = end.size();
+    while (at < rest_.size() && !rest_.substr(at).starts_with(end)) {
+      if (!is_long && rest_[at] == '\n') break;
+      at += quote == '"' && rest_[at] == '\\' ? 2 : 1;
+    }
+    at = std::min(at + end.size(), rest_.size());
+    result_ += rest_.substr(0, at);
+    rest_.remove_prefix(at);
+  }
+
+  void take_plain(std::size_t count) {
+    for (const char c : rest_.substr(0, count)) {
+      result_ += static_cast<unsigned char>(c) > 127 ? '?' : c;
+    }
+    rest_.remove_prefix(count);
+  }
+
+  void count_dots(char c) {
+    if (c == '.' && ++dots_ > most_dots) {
+      throw std::runtime_error{"a key with more than 32 dots"};
+    }
+    if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots_ = 0;
+  }
+
+  std::string_view rest_;
+  std::string result_;
+  unsigned dots_ = 0;
+};
 
 struct no_edit {
   void operator()(toml::table&) const {}
@@ -311,7 +440,8 @@ auto read_toml(std::string_view text, std::string_view name, Read read, Edit edi
     -> std::expected<decltype(read(std::declval<table_reader&>())), error> {
   std::optional<error> problem;
   try {
-    toml::table table = toml::parse(ascii_only(text), name);
+    const toml_text readable{text};
+    toml::table table = toml::parse(readable.text(), name);
     edit(table);
     table_reader top{table, name, "", problem};
     auto result = read(top);

@@ -12,11 +12,12 @@ TEST_CASE("a command that does not exist is named, with those that do", "[cli]")
   const auto bogus = run_program(scratch, "bogus --json");
   CHECK(bogus.status == 2);
   CHECK(bogus.complaints ==
-        "memsim: no command 'bogus': there are record, replay, run, sweep, verify\n");
+        "memsim: no command 'bogus': there are record, replay, report, run, sweep, verify\n");
 
   const auto none = run_program(scratch, "");
   CHECK(none.status == 2);
-  CHECK(none.complaints == "memsim: which command? There are record, replay, run, sweep, verify\n");
+  CHECK(none.complaints ==
+        "memsim: which command? There are record, replay, report, run, sweep, verify\n");
 }
 
 TEST_CASE("the program tells its version", "[cli]") {

@@ -219,3 +219,40 @@ TEST_CASE("without MPI a sweep is not run by every rank", "[cli][sweep]") {
   CHECK_FALSE(fs::exists(scratch.path() / "memsim-sweep"));
 }
 #endif
+
+SCENARIO("a scenario with actors is swept, each of its policies a part of the row",
+         "[cli][sweep]") {
+  temporary_directory scratch;
+  scratch.write("s.toml", R"(duration = "10 ms"
+[machine]
+memory = "64 MiB"
+[[policy]]
+name = "merged"
+secretmem = "5_14"
+[[policy]]
+name = "reserved"
+secretmem = "reserved"
+set_aside = "2 MiB"
+[[actor]]
+name = "tenant"
+memory = "secret"
+size = "1 MiB"
+)");
+  const auto done = run_program(scratch, "sweep s.toml -o out --vary actor.tenant.processes=1,4");
+  CHECK(done.complaints == "");
+  REQUIRE(done.status == 0);
+  const auto results = nlohmann::json::parse(scratch.read("out/results.json"));
+  REQUIRE(results["points"].size() == 2);
+  const auto& few = results["points"][0]["values"];
+  const auto& many = results["points"][1]["values"];
+  CHECK(few["reserved.tenant.no_memory_at_mmap"] == 0);
+  CHECK(many["reserved.tenant.no_memory_at_mmap"] == 2);
+  CHECK(many["reserved.refused_at_mmap"] == 2);
+  CHECK(many["merged.refused_at_mmap"] == 0);
+  CHECK(many["merged.first_uses"] == 1024);
+  CHECK(few["merged.digest"] != many["merged.digest"]);
+  CHECK(results["columns"]["merged.kernel_access"]["unit"] == "ns");
+  CHECK_THAT(done.out, ContainsSubstring("Point ") && ContainsSubstring(" refused") &&
+                           ContainsSubstring("actor.tenant.processes=4 reserved ") &&
+                           ContainsSubstring("2 points, 0 failed"));
+}

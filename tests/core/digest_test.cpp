@@ -32,3 +32,9 @@ SCENARIO("a digest prints as sixteen hexadecimal digits", "[core][digest]") {
   CHECK(fmt::format("{}", digest{}) == "0000000000000000");
   CHECK(fmt::format("{}", digest{}.add(1)) == "bfef8030ddc2d772");
 }
+
+TEST_CASE("a digest comes back from its value", "[core]") {
+  const auto d = digest{}.add(1).add("two");
+  CHECK(digest::from_value(d.value()) == d);
+  CHECK(digest::from_value(0) == digest{});
+}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memsim/core/text.hpp>
 
+#include <array>
+#include <string>
+
 #include "catch.hpp"
 
 using namespace memsim;
@@ -16,4 +19,19 @@ TEST_CASE("escaped() cuts what is longer than its limit and says so", "[core]") 
   CHECK(escaped("abcdef", 6) == "abcdef");
   CHECK(escaped("abcdef", 3) == "abc...");
   CHECK(escaped("", 0).empty());
+}
+
+TEST_CASE("nearest() finds what was meant, if anything is near", "[core]") {
+  constexpr std::array<std::string_view, 5> known{"size", "used", "processes", "memory", "user"};
+  CHECK(nearest("siez", known) == "size");   // neighbours exchanged
+  CHECK(nearest("sise", known) == "size");   // replaced
+  CHECK(nearest("sizes", known) == "size");  // inserted
+  CHECK(nearest("proceses", known) == "processes");
+  CHECK(nearest("prcesess", known) == "processes");  // two edits of eight letters
+  CHECK(nearest("use", known) == "used");            // the first of two that are as near
+  CHECK(nearest("sbzs", known).empty());             // two edits of four letters
+  CHECK(nearest("", known).empty());
+  CHECK(nearest("x", known).empty());
+  CHECK(nearest("size", std::span<const std::string_view>{}).empty());
+  CHECK(nearest(std::string(1'000'000, 'a'), known).empty());
 }

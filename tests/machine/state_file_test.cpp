@@ -123,7 +123,7 @@ SCENARIO("a machine is saved to a file", "[machine][state_file]") {
 // A file that was written when the format got its version. If it can no longer be read, or is
 // written otherwise, the format is another one and needs a version of its own.
 SCENARIO("a file of this version stays readable", "[machine][state_file]") {
-  const std::filesystem::path path = MEMSIM_TEST_DATA "/version_4.machine";
+  const std::filesystem::path path = MEMSIM_TEST_DATA "/version_5.machine";
   const auto m = machine::load(path);
   REQUIRE(m);
   CHECK(m->config().cpus == 2);

@@ -115,8 +115,7 @@ name = "tenant"
 memory = "secret"
 size = "256 KiB"
 processes = 8
-interval = "5 ms"
-random_arrivals = true
+interval = { exponential = "5 ms" }
 lifetime = "30 ms"
 accesses = "hot"
 accesses_per_second = 1000
@@ -201,6 +200,107 @@ size = "64 KiB"
   CHECK(csv.find("\ntwo,0.1") != std::string::npos);
 }
 
+TEST_CASE("sizes and lifetimes are each process's own", "[metrics][experiment]") {
+  const auto base = machine_of_64_mib + R"(
+[[policy]]
+name = "one"
+[[actor]]
+name = "tenant"
+processes = 40
+interval = { uniform = ["0 s", "1 ms"] }
+)";
+  const auto alike = run(base + "size = \"64 KiB\"\n");
+  CHECK(counts(alike, "one", "tenant").pages == 40 * 16);
+  const auto drawn = run(base + "size = { uniform = [\"4 KiB\", \"128 KiB\"] }\n");
+  const auto pages = counts(drawn, "one", "tenant").pages;
+  CHECK(pages != 40 * 16);
+  CHECK(pages > 40 * 10);  // 16.5 on average, with a deviation of 1.5
+  CHECK(pages < 40 * 23);
+  CHECK(drawn.policies[0].state != alike.policies[0].state);
+  // Who lives for 1 ms makes a tenth of the accesses of who lives for 10.
+  const auto use = "size = \"4 KiB\"\naccesses_per_second = 10000\n";
+  const auto brief = run(base + use + "lifetime = { exponential = \"1 ms\" }\n");
+  const auto longer = run(base + use + "lifetime = { exponential = \"10 ms\" }\n");
+  CHECK(counts(brief, "one", "tenant").accesses * 5 < counts(longer, "one", "tenant").accesses);
+}
+
+TEST_CASE("huge pages are drawn whole", "[metrics][experiment]") {
+  const auto r = run(machine_of_64_mib + R"(
+[[policy]]
+name = "pool"
+huge_pages = 6
+[[actor]]
+name = "db"
+memory = "hugetlb"
+size = { uniform = ["4 KiB", "2 MiB"] }
+processes = 6
+)");
+  CHECK(counts(r, "pool", "db").mappings == 6);
+  CHECK(counts(r, "pool", "db").pages == 6 * 512);
+}
+
+TEST_CASE("who was refused first, and when", "[metrics][experiment]") {
+  const auto r = run(machine_of_64_mib + R"(
+[[policy]]
+name = "pool"
+huge_pages = 3
+[[actor]]
+name = "db"
+memory = "hugetlb"
+size = "2 MiB"
+processes = 6
+interval = "10 ms"
+[[actor]]
+name = "shell"
+size = "4 KiB"
+)");
+  CHECK(r.policies[0].actors[0].first_failure == sim_duration{std::chrono::milliseconds{30}});
+  CHECK_FALSE(r.policies[0].actors[1].first_failure);
+}
+
+TEST_CASE("who would come after the end does not", "[metrics][experiment]") {
+  const auto r = run(machine_of_64_mib + R"(
+[[policy]]
+name = "one"
+[[actor]]
+name = "late"
+size = "4 KiB"
+processes = 100000
+interval = "52560000 min"
+)");
+  CHECK(counts(r, "one", "late").processes == 1);
+}
+
+TEST_CASE("a recipe goes on in the background", "[metrics][experiment]") {
+  const auto base = machine_of_64_mib + R"(
+[[policy]]
+name = "one"
+[[actor]]
+name = "shell"
+size = "4 KiB"
+)";
+  const auto free_at = [](const experiment_results& r, std::size_t row) {
+    const auto& samples = r.policies[0].samples;
+    return samples.values(row)[samples.column("free")];
+  };
+  const auto recipe = GENERATE(as<std::string>{}, "build_farm", "page_cache_churn",
+                               "network_server", "memory_pressure", "unmovable_burst",
+                               "huge_page_churn", "fill_shuffle_free", "order_mixed_churn");
+  INFO(recipe);
+  const auto text = base + "[background]\nrecipe = \"" + recipe +
+                    "\"\noccupancy = 0.3\npages_per_second = 20_000\n";
+  const auto quiet = run(base);
+  const auto busy = run(text);
+  CHECK(busy.policies[0].background_error.empty());
+  CHECK(free_at(quiet, 1) - free_at(quiet, 100) < 50);
+  // A page in 50 us, a few at a time: 1980 in the 99 ms from the first sample to the last.
+  const auto taken = free_at(busy, 0) - free_at(busy, 100);
+  CHECK(taken > 1500);
+  CHECK(taken < 3500);
+  CHECK(busy.policies[0].state != quiet.policies[0].state);
+  CHECK(json_of(busy) == json_of(run(text)));
+}
+
 TEST_CASE("what cannot be run is an error", "[metrics][experiment]") {
   scenario none;
   CHECK_THROWS_WITH(run_experiment(none), "0 policies and 0 actors: a scenario to be run has both");
@@ -214,5 +314,5 @@ TEST_CASE("what cannot be run is an error", "[metrics][experiment]") {
       parse(base + "[[policy]]\nname = \"p\"\n[background]\ntrace = \"none.trace\"\n"));
   REQUIRE_FALSE(missing);
   CHECK(missing.error().code() == errc::io);
-  CHECK(missing.error().message() == "none.trace: cannot be read");
+  CHECK(missing.error().message() == "none.trace: cannot be read: No such file or directory");
 }

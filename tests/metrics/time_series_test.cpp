@@ -13,8 +13,8 @@ TEST_CASE("a series becomes comma-separated values with units in the header", "[
   series.add(1500ms, std::array{512.25, 1.0 / 3});
   CHECK(csv_of(series) ==
         "time [s],free [MiB],unusable [1]\n"
-        "0.000000,1024,0.1\n"
-        "1.500000,512.25,0.3333333333333333\n");
+        "0.000000000,1024,0.1\n"
+        "1.500000000,512.25,0.3333333333333333\n");
 }
 
 TEST_CASE("a series refuses what does not fit, and is then as before", "[metrics]") {

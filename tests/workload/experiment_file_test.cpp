@@ -66,7 +66,7 @@ TEST_CASE("a scenario with actors needs a machine, a duration, a policy and an a
              ContainsSubstring("dir/s.toml") &&
                  ContainsSubstring("a scenario with actors has no \"duration\""));
   CHECK_THAT(complaint(replaced(smallest, "[[policy]]\nname = \"one\"\n", "")),
-             ContainsSubstring("has no \"policy\""));
+             ContainsSubstring("has no [[policy]]"));
   CHECK_THAT(complaint("duration = \"1 s\"\n[machine]\nmemory = \"64 MiB\"\n"
                        "[ageing]\nrecipe = \"build_farm\"\n"),
              ContainsSubstring("dir/s.toml:1: \"duration\" is for scenarios with an [[actor]]"));
@@ -97,20 +97,19 @@ merge_period = "1 s"
 name = "huge"
 secretmem = "grouped"
 grouping = "unmapped_cache"
-absent = "page"
+oom = "kills"
 huge_pages = 8
 overcommit_huge_pages = 2
 [[actor]]
 name = "db"
-memory = "hugetlb"
+memory = "secret"
 size = "4 MiB"
 processes = 3
 user = 0
 greedy = true
 retry = "250 us"
 arrival = "1 ms"
-interval = "2 ms"
-random_arrivals = true
+interval = { exponential = "2 ms" }
 lifetime = "1 s"
 accesses = "hot"
 accesses_per_second = 1e3
@@ -134,37 +133,117 @@ repeats = false
   CHECK(s.policies[1].merging == &merge_when_uniform);
   CHECK(s.policies[1].merge_period == sim_duration{1s});
   CHECK(s.policies[2].secretmem.grouping == unmapped_design::unmapped_cache);
-  CHECK_FALSE(s.policies[2].secretmem.unmaps_chunks);
+  CHECK(s.policies[2].secretmem.oom == fault_oom::kills);
   CHECK(s.policies[2].huge_pages == 8);
   CHECK(s.policies[2].overcommit_huge_pages == 2);
   CHECK(s.actors[0] == actor{.name = "db",
-                             .memory = actor_memory::hugetlb,
+                             .memory = actor_memory::secret,
                              .processes = 3,
                              .user = 0,
                              .size = (4_MiB).frames(),
                              .greedy = true,
                              .retry = 250us,
                              .arrival = 1ms,
-                             .interval = 2ms,
-                             .random_arrivals = true,
+                             .interval = distribution::exponential(2'000'000),
                              .lifetime = sim_duration{1s},
                              .accesses = page_choice::hot,
                              .accesses_per_second = 1000,
                              .writes = 0.25,
                              .memlock_limit = ~frame_count{0},
                              .ipc_lock = true});
-  CHECK(s.background == background_load{.trace = "dir/small.trace", .speed = 2, .repeats = false});
+  CHECK(s.background ==
+        background_load{trace_load{.trace = "dir/small.trace", .speed = 2, .repeats = false}});
+}
+
+TEST_CASE("sizes and times are drawn from distributions", "[workload][experiment]") {
+  const auto with_size = [](const std::string& value) {
+    return replaced(smallest, "\"1 MiB\"", value);
+  };
+  CHECK(parse(with_size("{ uniform = [\"4 KiB\", \"1 MiB\"] }")).actors[0].size ==
+        distribution::uniform(1, 256));
+  CHECK(parse(with_size("{ log_uniform = [8192, \"1 MiB\"] }")).actors[0].size ==
+        distribution::log_uniform(2, 256));
+  CHECK(parse(smallest + "lifetime = { exponential = \"2 ms\" }\n").actors[0].lifetime ==
+        distribution::exponential(2'000'000));
+  CHECK(parse(smallest + "interval = { uniform = [\"0 s\", \"1 us\"] }\n").actors[0].interval ==
+        distribution::uniform(0, 1000));
+  const auto [value, message] = GENERATE(table<std::string, std::string>({
+      {"{}", "dir/s.toml:8: actor.size: a value is wanted, or one of { uniform = [A, B] }"},
+      {"{ normal = 1 }", "a value is wanted, or one of"},
+      {"{ exponential = 4096, uniform = [4096, 8192] }", "a value is wanted, or one of"},
+      {"{ uniform = 4096 }", "actor.size.uniform = 4096: two values [A, B] are wanted"},
+      {"{ uniform = [4096] }", "actor.size.uniform = an array: two values"},
+      {"{ uniform = [8192, 4096] }", "actor.size.uniform: the first value may not be above the"},
+      {"{ uniform = [4096, \"x\"] }", "actor.size.uniform = \"x\": allowed are multiples of 4 KiB"},
+      {"{ exponential = 0 }", "actor.size.exponential = 0: allowed are multiples of 4 KiB from 4"},
+  }));
+  CHECK_THAT(complaint(with_size(value)), ContainsSubstring(message));
+  CHECK_THAT(complaint(smallest + "interval = { exponential = \"0 s\" }\n"),
+             ContainsSubstring("actor.interval.exponential: the mean is 0"));
+  CHECK_THAT(complaint(smallest + "interval = { log_uniform = [\"0 s\", \"1 s\"] }\n"),
+             ContainsSubstring("actor.interval.log_uniform: the first value may not be 0"));
+}
+
+TEST_CASE("background load is of a trace or of a recipe", "[workload][experiment]") {
+  const auto s = parse("seed = 9\n" + smallest + R"([background]
+recipe = "build_farm"
+occupancy = 0.3
+unmovable_share = 0.2
+pages_per_second = 50_000
+[recipe.build_farm]
+jobs = 4
+)");
+  CHECK_FALSE(s.ageing);
+  CHECK(s.background == background_load{recipe_background{.plan = {.recipe = "build_farm",
+                                                                   .occupancy = 0.3,
+                                                                   .unmovable_share = 0.2,
+                                                                   .parameters = {{"jobs", 4}},
+                                                                   .seed = 9},
+                                                          .pages_per_second = 50'000}});
+  const auto [text, message] = GENERATE(table<std::string, std::string>({
+      {"speed = 1", "background load is of a \"trace\" or of a \"recipe\": it has neither"},
+      {"trace = \"a\"\nrecipe = \"build_farm\"", "it has both"},
+      {"recipe = \"farm\"", "background.recipe: no recipe \"farm\"; there are build_"},
+      {"recipe = \"build_farm\"", "no \"background.pages_per_second\""},
+      {"recipe = \"build_farm\"\npages_per_second = 0", "allowed are 1 to 100000000"},
+      {"recipe = \"build_farm\"\npages_per_second = 1\nspeed = 2",
+       "unknown key \"background.speed\""},
+      {"trace = \"a\"\noccupancy = 0.1", "unknown key \"background.occupancy\""},
+      {"recipe = \"build_farm\"\npages_per_second = 1\noccupancy = 2", "allowed are 0.01 to 0.98"},
+  }));
+  CHECK_THAT(complaint(smallest + "[background]\n" + text + "\n"), ContainsSubstring(message));
+}
+
+TEST_CASE("a setting names the policy or the actor that it is for", "[workload][experiment]") {
+  const auto two = smallest + "[[actor]]\nname = \"v1.5\"\nsize = \"4 KiB\"\n";
+  const auto with = [&](const std::string& key, const std::string& value) {
+    const std::vector<scenario_setting> settings{{key, value}};
+    return parse_scenario(two, "s.toml", settings);
+  };
+  const auto larger = with("actor.v1.5.size", "8 KiB");
+  REQUIRE(larger);
+  CHECK(larger->actors[0].size == 256);
+  CHECK(larger->actors[1].size == 2);
+  CHECK_FALSE(with("policy.one.secretmem", "v17"));
+  CHECK(with("policy.one.secretmem", "\"5_14\"")->policies[0].secretmem.name == "5_14");
+  CHECK_THAT(
+      with("policy.two.secretmem", "5_14").error().message(),
+      ContainsSubstring("policy.two.secretmem: there is no [[policy]] whose name comes next"));
+  CHECK_THAT(with("actor.size", "8 KiB").error().message(),
+             ContainsSubstring("there is no [[actor]] whose name"));
 }
 
 TEST_CASE("a limit of locked memory is a size, or unlimited", "[workload][experiment]") {
   const auto limit = [](const std::string& value) {
-    return parse(smallest + "memlock = " + value + "\n").actors[0].memlock_limit;
+    return parse(smallest + "memory = \"secret\"\nmemlock = " + value + "\n")
+        .actors[0]
+        .memlock_limit;
   };
   CHECK(limit("\"64 KiB\"") == 16);
   CHECK(limit("8192") == 2);
   CHECK(limit("0") == 0);
   CHECK(limit("\"unlimited\"") == ~frame_count{0});
-  CHECK_THAT(complaint(smallest + "memlock = \"much\"\n"),
+  CHECK_THAT(complaint(smallest + "memory = \"secret\"\nmemlock = \"much\"\n"),
              ContainsSubstring("actor.memlock = \"much\": allowed are multiples of 4 KiB"));
 }
 
@@ -191,6 +270,9 @@ TEST_CASE("a scenario's mistakes are named with file, line, and what is allowed"
       mistake{with_policy("secretmem = \"reserved\""), "say how large"},
       mistake{with_policy("set_aside = \"2 MiB\""),
               "\"set_aside\" is the pool that only secretmem = \"reserved\" has"},
+      mistake{replaced(smallest, "size", "siez"), "memlock, ipc_lock; is \"size\" meant?"},
+      mistake{with_policy("failure = \"buserror\""),
+              "allowed are out_of_memory, bus_error; is \"bus_error\" meant?"},
       mistake{with_policy("limit = \"some\""),
               "policy.limit = \"some\": allowed are none, per_process_at_mmap, per_user_at_fault"},
       mistake{smallest + "[[policy]]\nname = \"one\"\n",
@@ -201,13 +283,92 @@ TEST_CASE("a scenario's mistakes are named with file, line, and what is allowed"
               "actor \"tenant\": 256 frames are no multiple of a huge page of 2 MiB"},
       mistake{smallest + "processes = 100001\n",
               "actor.processes = 100001: allowed are 1 to 100000"},
-      mistake{smallest + "writes = 2\n", "actor.writes = 2: allowed are 0 to 1"},
-      mistake{smallest + "[background]\nspeed = 1\n", "no \"background.trace\""},
+      // What makes no sense together.
+      mistake{
+          with_policy("grouping = \"unmapped_cache\""),
+          "policy \"one\": \"grouping\" is for a design that groups pages, and \"6_1\" is none"},
+      mistake{with_policy("aligned = true"), "\"aligned\" is for designs with chunks of 2 MiB"},
+      mistake{with_policy("absent = \"page\""), "\"absent\" is for designs with chunks of 2 MiB"},
+      mistake{with_policy("secretmem_area = \"2 MiB\""), "\"secretmem_area\" is for designs with"},
+      mistake{with_policy("secretmem = \"proposal\"\noom = \"kills\""),
+              "\"oom\" is for designs whose failure is out_of_memory"},
+      mistake{with_policy("secretmem = \"reserved\"\nset_aside = \"4 MiB\"\n"
+                          "secretmem_area = \"2 MiB\""),
+              "dir/s.toml:7: policy \"one\": 1024 frames are more than its area of 512"},
+      mistake{with_policy("huge_pages = 100000"), "100000 huge pages and 0 frames set aside, of"},
+      mistake{smallest + "retry = \"1 s\"\n", "\"retry\" is for actors that are greedy"},
+      mistake{smallest + "writes = 0.1\n", "\"writes\" is for actors with accesses_per_second"},
+      mistake{smallest + "accesses = \"hot\"\n", "\"accesses\" is for actors with"},
+      mistake{smallest + "ipc_lock = true\n", "\"ipc_lock\" is for actors with secret memory"},
+      mistake{smallest + "greedy = true\nused = 0\n",
+              "greedy, and used = 0: it would map for ever"},
+      mistake{smallest + "arrival = \"1 s\"\n", "actor \"tenant\" arrives when the 1 s are over"},
+      mistake{"sample_interval = \"2 s\"\n" + smallest,
+              "sample_interval is longer than the duration"},
+      mistake{replaced(smallest, "\"1 MiB\"", "\"2 MiB\"") + "memory = \"hugetlb\"\n",
+              "actor \"tenant\" wants huge pages, and no policy has \"huge_pages\""},
+      mistake{smallest + "[recipe.build_farm]\njobs = 2\n",
+              "[recipe.build_farm], and no recipe is carried out"},
+      // What would take for ever.
+      mistake{smallest + "accesses_per_second = 1e9\nprocesses = 1000\n",
+              "1e+12 first uses, accesses, attempts and rounds in 1 s: allowed are 1000000000"},
+      mistake{smallest + "greedy = true\nretry = \"1 ns\"\nprocesses = 2\n", "2e+09 first uses"},
+      mistake{with_policy("merge_period = \"1 ns\"") + "processes = 2\n", "1e+09 first uses"},
+      mistake{replaced(smallest, "\"1 MiB\"", "\"1 TiB\"") + "processes = 100000\n",
+              "2.68e+13 first uses"},
+      mistake{
+          smallest + "processes = 60000\n[[actor]]\nname = \"b\"\nsize = 4096\nprocesses = 60000\n",
+          "120000 processes: allowed are 100000"},
+      // Values at their ends.
+      mistake{replaced(smallest, "\"1 s\"", "\"999 ns\""), "at least 1000 ns"},
+      mistake{smallest + "accesses_per_second = -1\n",
+              "accesses_per_second = -1: allowed are 0 to"},
+      mistake{smallest + "used = 1.5\n", "actor.used = 1.5: allowed are 0 to 1"},
+      mistake{smallest + "greedy = true\nretry = \"0 s\"\n", "actor.retry = \"0 s\": a time"},
+      mistake{smallest + "lifetime = \"0 s\"\n", "actor.lifetime = \"0 s\": a time"},
+      mistake{smallest + "processes = 4.0\n",
+              "actor.processes = 4.0: allowed are whole numbers, 1 to 100000"},
+      mistake{smallest + "[background]\ntrace = \"a\"\nspeed = 0\n",
+              "speed = 0: allowed are 0.001"},
+      mistake{replaced(smallest, "\"tenant\"", '"' + std::string(41, 'a') + '"'),
+              "1 to 40 letters"},
+      mistake{smallest + std::string(40, 'a') + "." +
+                  "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w."
+                  "x.y.z.a.b.c.d.e.f.g = 1\n",
+              "a key with more than 32 dots"},
+      mistake{smallest + "accesses_per_second = 1\nwrites = 2\n",
+              "actor.writes = 2: allowed are 0 to 1"},
       mistake{std::string(1'100'001, '#'), "1100001 bytes are too many for a scenario"});
   CHECK_THAT(complaint(text), ContainsSubstring(message));
 }
 
+TEST_CASE("a scenario may be of any characters, in texts and comments", "[workload][experiment]") {
+  const std::string question = "Wer zahlt f\u00fcr den Speicher?";
+  const auto s = parse("\xef\xbb\xbfquestion = \"" + question + "\"  # \u00fcber\n" + smallest);
+  CHECK(s.question == question);
+  CHECK(parse("question = '" + question + "'\n" + smallest).question == question);
+  CHECK(parse("question = \"\"\"a\"\" " + question + "\"\"\"\n" + smallest).question ==
+        "a\"\" " + question);
+  CHECK_THAT(complaint("qu\u00e4stion = 1\n" + smallest), ContainsSubstring("dir/s.toml:1: "));
+  CHECK_THAT(complaint("question = \"\xff\"\n" + smallest), ContainsSubstring("dir/s.toml:1: "));
+  // What it was read from is kept.
+  CHECK(parse(smallest).text == smallest);
+}
+
+TEST_CASE("a design of chunks may take them unaligned", "[workload][experiment]") {
+  const auto alignment = [](const std::string& value) {
+    return parse(with_policy("secretmem = \"proposal\"\naligned = " + value))
+        .policies[0]
+        .secretmem.chunk_alignment;
+  };
+  CHECK(alignment("true") == pageblock_order);
+  CHECK(alignment("false") == order{0});
+}
+
 TEST_CASE("a scenario that nests deeply is an error, and no crash", "[workload][experiment]") {
+  std::string dots = smallest;
+  for (int i = 0; i < 150'000; ++i) dots += "a.";
+  CHECK_THAT(complaint(dots + "a = 1"), ContainsSubstring("more than 32 dots"));
   for (const std::string open : {"[", "{a="}) {
     std::string nested = smallest + "a = ";
     for (int i = 0; i < 100'000; ++i) nested += open;

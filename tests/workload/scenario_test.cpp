@@ -76,18 +76,18 @@ TEST_CASE("what does not belong in a scenario is named with its place and what m
   const std::string text{smallest};
   CHECK(complaint("sede = 1\n" + text) ==
         "s.toml:1: unknown key \"sede\"; there are question, seed, machine, ageing, recipe, "
-        "duration, sample_interval, policy, actor, background");
+        "duration, sample_interval, policy, actor, background; is \"seed\" meant?");
   CHECK(complaint(text + "ocupancy = 0.5") ==
         "s.toml:5: unknown key \"ageing.ocupancy\"; there are recipe, occupancy, peak, "
-        "unmovable_share, turnover");
+        "unmovable_share, turnover; is \"occupancy\" meant?");
   CHECK(complaint(text + "occupancy = 1.5") ==
         "s.toml:5: ageing.occupancy = 1.5: allowed are 0.01 to 0.98");
   CHECK_THAT(complaint(text + "occupancy = nan"), ContainsSubstring("allowed are 0.01 to 0.98"));
   CHECK(complaint(text + "[recipe.build_farm]\njob = 1") ==
         "s.toml:6: unknown key \"recipe.build_farm.job\"; there are jobs, process_share, output, "
-        "kernel_churn");
+        "kernel_churn; is \"jobs\" meant?");
   CHECK(complaint(text + "[recipe.build_farm]\njobs = 1.5") ==
-        "s.toml:6: recipe.build_farm.jobs = 1.5: allowed are 1 to 4096");
+        "s.toml:6: recipe.build_farm.jobs = 1.5: allowed are whole numbers, 1 to 4096");
   CHECK_THAT(complaint(text + "[recipe.farm]"), ContainsSubstring("unknown key \"recipe.farm\""));
   CHECK_THAT(complaint("[machine]\nmemory = \"1 GiB\"\nseed = 3\n[ageing]\nrecipe = \"x\""),
              ContainsSubstring("s.toml:3: machine.seed: a scenario has one seed, at its top"));

@@ -196,6 +196,10 @@ class page_allocator {
   /// Adds a process that the OOM killer may choose; it must outlive the allocator or be removed.
   void add_oom_candidate(oom_candidate&);
   void remove_oom_candidate(oom_candidate&);
+  /// Has the OOM killer choose for somebody whose page fault found no memory, as a fault handler's
+  /// VM_FAULT_OOM did up to Linux 5.15.
+  /// \return whether there was anybody to kill
+  bool kill_for_fault(context& ctx);
 
   /// Reclaims pages that nobody has asked for yet (proactive reclaim), with the means of a request
   /// in need: from the LRU lists of all zones and by shrinkers, less and less choosy.

@@ -146,6 +146,9 @@ class direct_map {
   direct_map& operator=(direct_map&&) = delete;
   ~direct_map() = default;
 
+  /// Has another policy merge from now on; nullptr: nothing merges.
+  void set_merging(const merge_policy* merging) { config_.merging = merging; }
+
   /// Changes the flags of [first, first + count). Only splits flush: what else may be stale is the
   /// caller's to flush, who may have more to change first. See flush(), which belongs after what
   /// the kernel's set_memory_*() do.

@@ -20,6 +20,9 @@ namespace memsim {
 struct context {
   cpu_id cpu{};
   work done{};
+  /// Whether the OOM killer has chosen who acts. His request then fails rather than have somebody
+  /// else killed.
+  bool is_victim = false;
 };
 
 }  // namespace memsim

@@ -28,6 +28,12 @@ class digest {
   }
 
   [[nodiscard]] constexpr std::uint64_t value() const { return state_; }
+  /// The digest that has this value.
+  [[nodiscard]] static constexpr digest from_value(std::uint64_t value) {
+    digest d;
+    d.state_ = value;
+    return d;
+  }
   friend constexpr auto operator<=>(digest, digest) = default;
 
  private:

@@ -35,8 +35,8 @@ struct statistic {
 /// A counter with its value.
 struct statistic_value {
   std::string name;
-  std::string_view unit;
-  std::string_view description;
+  std::string unit;
+  std::string description;
   std::uint64_t value = 0;
 
   friend bool operator==(const statistic_value&, const statistic_value&) = default;
@@ -55,7 +55,8 @@ template <class Counts, std::size_t N>
   std::vector<statistic_value> values;
   values.reserve(N);
   for (const auto& s : table) {
-    values.push_back({std::string{prefix}.append(s.name), s.unit, s.description, counts.*s.member});
+    values.push_back({std::string{prefix}.append(s.name), std::string{s.unit},
+                      std::string{s.description}, counts.*s.member});
   }
   return values;
 }

@@ -51,6 +51,7 @@ struct work {
   std::uint64_t pages_swapped_in = 0;
   std::uint64_t pages_swapped_out = 0;
   std::uint64_t objects_shrunk = 0;
+  std::uint64_t page_faults = 0;
 
   work& operator+=(const work& other);
   friend bool operator==(const work&, const work&) = default;
@@ -132,6 +133,9 @@ inline constexpr std::array work_statistics{
                     &work::pages_swapped_out},
     statistic<work>{"objects_shrunk", "objects", "objects that shrinkers looked at",
                     &work::objects_shrunk},
+    statistic<work>{"page_faults", "faults",
+                    "exceptions by which accesses of processes entered the kernel",
+                    &work::page_faults},
 };
 
 [[nodiscard]] inline std::vector<statistic_value> values_of(const work& ledger) {

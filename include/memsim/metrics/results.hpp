@@ -6,11 +6,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <memsim/core/digest.hpp>
+#include <memsim/core/error.hpp>
 #include <memsim/core/statistics.hpp>
 #include <memsim/metrics/fragmentation.hpp>
 #include <memsim/metrics/memory_picture.hpp>
@@ -67,9 +70,16 @@ struct run_results {
 /// Free blocks of all zones by order.
 [[nodiscard]] std::vector<zone_order_counts> buddyinfo_of(const memory_measurement&);
 
-/// Everything but the pictures and samples as JSON, with schema version, units, and a sentence for
-/// each statistic.
+inline constexpr std::string_view schema_of_results = "memsim.results/1";
+
+/// Everything but the samples as JSON, with schema version, units, and a sentence for each
+/// statistic.
 [[nodiscard]] std::string json_of(const run_results&);
+
+/// What json_of() and csv_of(time_series) wrote.
+/// \return errc::malformed, with what is wrong
+[[nodiscard]] std::expected<run_results, error> parse_results(std::string_view text,
+                                                              std::string_view samples);
 
 /// Both sides' fallbacks and free lists as tables for a person.
 [[nodiscard]] std::string table_of(const recording_comparison&);

@@ -2,7 +2,8 @@
 #pragma once
 
 /// \file
-/// A scenario in, everything that can be said of the aged machine out.
+/// A scenario in, a row of a table out: everything that can be said of the aged
+/// machine, or what its policies came to.
 ///
 ///     const auto result = run_scenario(*load_scenario("farm.toml"));
 ///     for (const auto& v : result->values) fmt::print("{}\n", v);
@@ -46,7 +47,8 @@ struct scenario_result {
 [[nodiscard]] std::expected<machine, error> make_aged_machine(const scenario&);
 
 /// Seed, profile and digest; every metric of fragmentation; what the recipe did; every counter of
-/// the machine, its ledger among them.
+/// the machine, its ledger among them. Of a scenario with actors what values_of() says of its
+/// experiment (experiment.hpp).
 [[nodiscard]] std::expected<scenario_result, error> run_scenario(const scenario&);
 
 }  // namespace memsim

@@ -34,6 +34,7 @@
 #include <vector>
 
 #include <memsim/alloc/gfp.hpp>
+#include <memsim/alloc/reclaim.hpp>
 #include <memsim/arch/unmapped_pool.hpp>
 #include <memsim/core/context.hpp>
 #include <memsim/core/error.hpp>
@@ -66,19 +67,36 @@ enum class secretmem_limit : unsigned char {
   none,
   per_process_at_mmap,  ///< mappings, with all else that is locked: EAGAIN; not with CAP_IPC_LOCK
   per_user_at_fault,    ///< pages of files that the user made: SIGBUS; there is no exemption
+  per_user_at_mmap,     ///< mappings of files that the user made: EAGAIN; not with CAP_IPC_LOCK
 };
+inline constexpr std::array all_secretmem_limits{
+    secretmem_limit::none, secretmem_limit::per_process_at_mmap, secretmem_limit::per_user_at_fault,
+    secretmem_limit::per_user_at_mmap};
 
 [[nodiscard]] std::string_view name_of(secretmem_limit);
 [[nodiscard]] std::string to_text(secretmem_limit);
 
 /// What a fault comes to that finds no memory.
 enum class secretmem_failure : unsigned char {
-  out_of_memory,  ///< errc::no_memory: the OOM killer's business (VM_FAULT_OOM)
+  out_of_memory,  ///< errc::no_memory (VM_FAULT_OOM): see fault_oom
   bus_error,      ///< errc::bus_error (SIGBUS)
 };
+inline constexpr std::array all_secretmem_failures{secretmem_failure::out_of_memory,
+                                                   secretmem_failure::bus_error};
 
 [[nodiscard]] std::string_view name_of(secretmem_failure);
 [[nodiscard]] std::string to_text(secretmem_failure);
+
+/// What the kernel makes of VM_FAULT_OOM. Whoever drives the processes does it: the access is made
+/// again, after page_allocator::kill_for_fault() where it kills.
+enum class fault_oom : unsigned char {
+  kills,    ///< up to Linux 5.15: the OOM killer chooses somebody
+  retries,  ///< from 5.16 on: nothing else
+};
+inline constexpr std::array all_fault_ooms{fault_oom::kills, fault_oom::retries};
+
+[[nodiscard]] std::string_view name_of(fault_oom);
+[[nodiscard]] std::string to_text(fault_oom);
 
 /// How a page is undone that lost the race into its file.
 enum class secretmem_undo : unsigned char {
@@ -94,6 +112,9 @@ struct secretmem_config {
   bool reserves = false;
   secretmem_limit limit = secretmem_limit::per_process_at_mmap;
   secretmem_failure failure = secretmem_failure::out_of_memory;
+  fault_oom oom = fault_oom::retries;
+  /// Of single pages. Modelling assumption: where SIGBUS is wanted nobody is killed for one.
+  gfp page_flags = gfp_highuser;
   /// Where chunks come from (secretmem=); none: from the page allocator.
   std::optional<std::size_t> cma_area{};
   bool needs_cma_area = false;  ///< without one there are no files: errc::no_memory
@@ -133,6 +154,7 @@ struct secretmem_counts {
   std::uint64_t over_limit_at_mmap = 0;
   std::uint64_t over_limit_at_fault = 0;
   std::uint64_t failed_faults = 0;
+  std::uint64_t stuck_pages = 0;
 
   friend bool operator==(const secretmem_counts&, const secretmem_counts&) = default;
 };
@@ -160,6 +182,10 @@ inline constexpr std::array secretmem_statistics{
                                 &secretmem_counts::over_limit_at_fault},
     statistic<secretmem_counts>{"secretmem_failed_faults", "faults", "that found no memory",
                                 &secretmem_counts::failed_faults},
+    statistic<secretmem_counts>{"secretmem_stuck_pages", "pages",
+                                "of no file any more, which cannot be mapped again for want of a "
+                                "page table",
+                                &secretmem_counts::stuck_pages},
 };
 
 namespace detail {
@@ -174,6 +200,19 @@ class secret_pages {
   virtual void undo(context& ctx, pfn page) { put(ctx, page); }
   /// What is kept for more pages goes; all pages are back.
   virtual void end(context&) {}
+  /// What is kept for more pages goes as far as nobody uses it.
+  virtual void shrink(context&) {}
+};
+
+struct secret_machine;
+
+/// Pages that are to go back to where they came from.
+struct secret_block {
+  enum origin : unsigned char { allocator, area, pool };
+
+  pfn first{};
+  frame_count frames = 1;
+  origin from = allocator;
 };
 
 }  // namespace detail
@@ -206,12 +245,15 @@ class secretmem_file final : public backing {
   [[nodiscard]] bool lends_pages() const override { return false; }
   std::expected<void, error> reserve(context& ctx, const mapped_area& of) override;
   std::expected<backing_page, error> fault(context& ctx, const fault_request& want) override;
+  void unmap(context& ctx, const mapped_area& of) override;
   void unused(context& ctx) override;
 
  private:
   friend class secretmem;
 
   [[nodiscard]] std::expected<pfn, error> take(context& ctx, const fault_request& want);
+  [[nodiscard]] std::expected<pfn, error> lose_race(context& ctx, const fault_request& want,
+                                                    pfn page);
   void put(context& ctx, pfn page);
   void end(context& ctx);
   [[nodiscard]] detail::secret_pages& source();
@@ -227,14 +269,18 @@ class secretmem_file final : public backing {
 };
 
 /// The secret files of a machine.
-class secretmem final : private page_source {
+///
+/// What is promised at mmap() stays promised until the file ends, as hugetlb does it; also pages
+/// that are beyond the file's size, and mappings that are gone while the file is open.
+class secretmem final : private page_source, private shrinker {
  public:
   /// \param vm, map  of one machine; outlive it
-  /// \throws usage_error if there is no such CMA area, or a pool is to be of single pages
+  /// \throws usage_error if there is no such CMA area, or one is needed and none named, or a pool
+  ///         is to be of single pages
   secretmem(virtual_memory& vm, direct_map& map, secretmem_config how = secretmem_6_1);
   secretmem(const secretmem&) = delete;
   secretmem& operator=(const secretmem&) = delete;
-  /// Nothing is mapped.
+  /// There are no files.
   ~secretmem() override;
 
   /// memfd_secret(): an empty file, with one descriptor.
@@ -242,7 +288,7 @@ class secretmem final : private page_source {
   ///         CMA area and needs one
   std::expected<secretmem_file*, error> create(const address_space& creator);
   /// Makes the pool that `reserves` promises from as large as can be had, or as small as its use
-  /// allows.
+  /// allows. Chunks go back that nothing of the pool is in.
   /// \return its pages then
   /// \throws usage_error if this secretmem does not reserve
   std::uint64_t set_aside(context& ctx, frame_count pages);
@@ -250,10 +296,13 @@ class secretmem final : private page_source {
   /// While there are files the machine cannot hibernate.
   [[nodiscard]] bool may_hibernate() const { return files_.empty(); }
   [[nodiscard]] const std::list<std::unique_ptr<secretmem_file>>& files() const { return files_; }
-  /// Pages in files that a user made, which per_user_at_fault counts.
+  /// Pages that a limit per user counts: in files that the user made, or mapped of them.
   [[nodiscard]] frame_count charged(std::uint32_t user) const;
   /// Frames that are absent from the direct map on its account.
   [[nodiscard]] frame_count absent_pages() const;
+  /// Pages that are set aside for secret memory, and in no file: of chunks and of the pool, and
+  /// those that wait grouped.
+  [[nodiscard]] frame_count stranded_pages() const;
   [[nodiscard]] const secretmem_counts& counts() const { return counts_; }
   /// Of the pool that is promised from.
   [[nodiscard]] const page_pool_counts& pool() const { return promised_.counts(); }
@@ -269,6 +318,12 @@ class secretmem final : private page_source {
   void put(context& ctx, pfn page) override { shared_->put(ctx, page); }
   [[nodiscard]] bool has_surplus() const override { return false; }
 
+  // shrinker: of grouped pages that wait
+  [[nodiscard]] std::uint64_t count() const override;
+  std::uint64_t scan(context& ctx, std::uint64_t objects) override;
+
+  void retry_stuck(context& ctx);
+  [[nodiscard]] detail::secret_machine parts();
   [[nodiscard]] std::unique_ptr<detail::secret_pages> make_source();
   void forget(const secretmem_file& gone);
 
@@ -277,6 +332,8 @@ class secretmem final : private page_source {
   secretmem_config how_;
   secretmem_counts counts_;
   std::optional<unmapped_pool> grouped_;
+  bool is_shrinking_ = false;
+  std::vector<detail::secret_block> stuck_;
   std::unique_ptr<detail::secret_pages> shared_;  // nullptr: each file has its own
   page_pool promised_;
   std::map<std::uint32_t, frame_count> charged_;  // by user

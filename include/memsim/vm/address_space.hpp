@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -197,6 +198,9 @@ class address_space final : public oom_candidate {
   [[nodiscard]] asid id() const { return id_; }
   [[nodiscard]] const process_config& config() const { return how_; }
   [[nodiscard]] bool was_killed() const { return killed_; }
+  /// Calls `what` once, when all that is mapped has gone for good: at exit(), or when it is killed.
+  /// There its owner closes the files that the process had open, as the kernel does for who dies.
+  void when_ended(std::function<void(context&)> what) { ended_ = std::move(what); }
 
   [[nodiscard]] const vma* find(vpn page) const;
   [[nodiscard]] bool maps_any(vpn first, frame_count pages) const;
@@ -220,6 +224,11 @@ class address_space final : public oom_candidate {
   struct delete_area;
   // To unshare is to become the only one that maps the page, as a pin to read wants it.
   enum class purpose : unsigned char { read, write, unshare };
+  [[nodiscard]] static purpose purpose_of(memory_access how) {
+    return how == memory_access::write ? purpose::write : purpose::read;
+  }
+  /// Who faults: an access of the process, or the kernel that fills its memory.
+  enum class cause : bool { kernel, access };
   /// Whether the parts of a large page are dirty if it was.
   enum class keep_dirty : bool { no, yes };
   /// What goes on in it, and so what the OOM killer may free at once.
@@ -233,7 +242,9 @@ class address_space final : public oom_candidate {
     activity_scope& operator=(const activity_scope&) = delete;
     ~activity_scope() {
       who_.doing_ = before_;
-      if (who_.killed_ && before_ == activity::nothing) who_.end(ctx_);
+      if (!who_.killed_ || before_ != activity::nothing) return;
+      ctx_.is_victim = false;
+      who_.end(ctx_);
     }
 
    private:
@@ -282,7 +293,8 @@ class address_space final : public oom_candidate {
   std::expected<void, error> populate(context& ctx, vpn first, frame_count pages);
 
   // faults.cpp
-  [[nodiscard]] std::expected<table_walk, error> fault(context& ctx, vpn page, purpose how);
+  [[nodiscard]] std::expected<table_walk, error> fault(context& ctx, vpn page, purpose how,
+                                                       cause why);
   [[nodiscard]] fault_request request(vma& area, vpn page, purpose how);
   [[nodiscard]] std::uint64_t content_at(const table_walk& at, vpn page) const;
   void set_content(vpn page, pfn frame, std::uint64_t content);
@@ -368,6 +380,7 @@ class address_space final : public oom_candidate {
   mutable areas areas_;
   bool has_pinned_ = false;
   bool uses_huge_zero_ = false;
+  std::function<void(context&)> ended_{};
 };
 
 /// Calls `use(entry, size, page)` for each entry of a range that is not empty. Large pages are not

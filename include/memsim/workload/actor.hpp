@@ -13,6 +13,7 @@
 #include <memsim/core/types.hpp>
 #include <memsim/sim/time.hpp>
 #include <memsim/vm/process_config.hpp>
+#include <memsim/workload/distribution.hpp>
 
 namespace memsim {
 
@@ -48,17 +49,16 @@ struct actor {
   std::uint64_t processes = 1;
   /// uid; none: each process has one of its own.
   std::optional<std::uint32_t> user{};
-  frame_count size = 0;  ///< of a mapping
-  double used = 1;       ///< the part of each mapping, from its beginning, that is ever used
+  distribution size{};      ///< of a process's mappings, in frames; drawn once for each process
+  double used = 1;          ///< the part of each mapping, from its beginning, that is ever used
+  bool no_reserve = false;  ///< MAP_NORESERVE: nothing is promised
   /// It maps as much again whenever it has used all it has, until it is refused; and tries again
   /// after `retry`.
   bool greedy = false;
   sim_duration retry = std::chrono::milliseconds{10};
-  sim_duration arrival{};  ///< of the first process
-  /// Between two processes; with `random_arrivals` on average, exponentially distributed.
-  sim_duration interval{};
-  bool random_arrivals = false;
-  std::optional<sim_duration> lifetime{};  ///< since the arrival; none: to the end
+  sim_duration arrival{};                  ///< of the first process
+  distribution interval{};                 ///< between two processes, in ns
+  std::optional<distribution> lifetime{};  ///< since the arrival, in ns; none: to the end
   page_choice accesses = page_choice::uniform;
   double accesses_per_second = 0;  ///< of a process
   double writes = 0.5;             ///< the part of them that writes

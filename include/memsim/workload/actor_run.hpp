@@ -29,6 +29,7 @@
 #include <memsim/sim/spawn.hpp>
 #include <memsim/sim/task.hpp>
 #include <memsim/vm/virtual_memory.hpp>
+#include <memsim/workload/recipe.hpp>
 #include <memsim/workload/replay.hpp>
 #include <memsim/workload/scenario.hpp>
 #include <memsim/workload/trace_event.hpp>
@@ -44,6 +45,7 @@ struct actor_counts {
   std::uint64_t bus_errors = 0;
   std::uint64_t out_of_memory = 0;
   std::uint64_t killed = 0;
+  std::uint64_t retried_faults = 0;
   std::uint64_t pages = 0;
   std::uint64_t accesses = 0;
 
@@ -65,7 +67,11 @@ inline constexpr std::array actor_statistics{
                             &actor_counts::out_of_memory},
     statistic<actor_counts>{"killed", "processes", "chosen by the OOM killer",
                             &actor_counts::killed},
-    statistic<actor_counts>{"pages", "pages", "used for the first time", &actor_counts::pages},
+    statistic<actor_counts>{"retried_faults", "faults",
+                            "that found no memory (VM_FAULT_OOM) and were made again",
+                            &actor_counts::retried_faults},
+    statistic<actor_counts>{"pages", "pages", "of 4 KiB, used for the first time",
+                            &actor_counts::pages},
     statistic<actor_counts>{"accesses", "accesses", "to pages that were there",
                             &actor_counts::accesses},
 };
@@ -77,22 +83,25 @@ inline constexpr std::array actor_statistics{
 
 /// The events of a recorded machine, in the order of their times.
 /// \return errc::io, errc::malformed
-[[nodiscard]] std::expected<std::vector<trace_event>, error> load_background(
-    const background_load& load);
+[[nodiscard]] std::expected<std::vector<trace_event>, error> read_trace(const trace_load& load);
 
-/// Processes take CPUs in turn; each does one thing at a time, for as long as its work takes.
+/// Processes take CPUs in turn; each does one thing at a time, for as long as its work takes. Who
+/// is killed loses everything at once, also the files that he has open.
 ///
-/// Modelling assumptions: the signal SIGBUS, and a fault of secret memory or of a large page that
-/// finds no memory, end the process. The background's requests are made at their times and take no
-/// CPU time.
+/// Modelling assumptions: the signal SIGBUS ends the process, and so does a fault of a large page,
+/// or of anonymous memory, that finds no memory and nobody to kill. Where VM_FAULT_OOM kills nobody
+/// the fault is made again after a millisecond. The background's requests are made at their times
+/// and take no CPU time.
 class actor_run {
  public:
   /// Sets up the policy, and has everything begin at the machine's time.
   /// \param on          made for this policy; stays where it is, and outlives this
   /// \param s           stays as it is meanwhile
-  /// \param background  stays as it is meanwhile; empty: none
+  /// \param trace       of the scenario's background load, if that is one: what read_trace()
+  /// returns;
+  ///                    stays as it is meanwhile
   actor_run(machine& on, const scenario& s, const policy_choice& policy,
-            const std::vector<trace_event>& background = {});
+            const std::vector<trace_event>& trace = {});
   actor_run(const actor_run&) = delete;
   actor_run& operator=(const actor_run&) = delete;
   ~actor_run();
@@ -101,8 +110,20 @@ class actor_run {
   void finish();
 
   [[nodiscard]] const actor_counts& counts(std::size_t actor) const { return counts_.at(actor); }
+  /// When a process of the actor was first refused, or ended by a fault or the OOM killer; since
+  /// the beginning.
+  [[nodiscard]] const std::optional<sim_duration>& first_failure(std::size_t actor) const {
+    return first_failures_.at(actor);
+  }
   /// How much work each first use of a page took, in ns, in the order of time.
-  [[nodiscard]] const std::vector<std::uint64_t>& fault_times() const { return fault_times_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& fault_times(std::size_t actor) const {
+    return fault_times_.at(actor);
+  }
+  /// What it took to set the policy up.
+  [[nodiscard]] sim_duration set_up() const { return set_up_; }
+  [[nodiscard]] std::uint64_t merged_by_daemon() const {
+    return merging_ ? merging_->collapsed() : 0;
+  }
   [[nodiscard]] const secretmem& secrets() const { return secrets_; }
   [[nodiscard]] const hugetlb& huge_pages() const { return huge_; }
   [[nodiscard]] const virtual_memory& vm() const { return vm_; }
@@ -111,13 +132,17 @@ class actor_run {
 
  private:
   class process;
-  enum class end_of_use : unsigned char { done, gone };
 
   task<> live(std::size_t which, std::uint32_t user, sim_time arrival, std::uint64_t number);
-  task<end_of_use> use_all(process& p);
+  task<> use(process& p, random_stream& random, sim_time leaves);
+  task<> use_all(process& p, sim_time leaves);
   task<> use_on(process& p, random_stream& random, sim_time leaves);
-  task<> load(const std::vector<trace_event>& events, double speed, bool repeats);
+  task<bool> retry_fault(process& p);
+  task<> replay(const trace_load& load, const std::vector<trace_event>& events);
+  task<> carry_out(const recipe_background& load);
+  void spawn_background(const std::vector<trace_event>& trace);
   void spawn_actors();
+  void note_failure(std::size_t actor);
 
   machine* on_;
   const scenario* s_;
@@ -127,9 +152,13 @@ class actor_run {
   reclaim_daemon reclaim_;
   std::optional<merge_daemon> merging_;
   std::optional<trace_replayer> replayer_;
+  std::optional<recipe_load> recipe_;
   std::optional<error> background_error_;
+  sim_time begin_;
   std::vector<actor_counts> counts_;
-  std::vector<std::uint64_t> fault_times_;
+  std::vector<std::optional<sim_duration>> first_failures_;
+  std::vector<std::vector<std::uint64_t>> fault_times_;
+  sim_duration set_up_{};
   std::vector<task_handle<>> tasks_;
 };
 

@@ -36,6 +36,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include <memsim/core/error.hpp>
@@ -63,18 +64,35 @@ struct policy_choice {
   std::optional<sim_duration> merge_period{};
 };
 
-/// What else goes on: the requests of a recorded machine's kernel, at their times.
-struct background_load {
+/// The requests of a recorded machine's kernel, at their times.
+struct trace_load {
   std::filesystem::path trace{};  ///< as `memsim replay` reads it; relative to the scenario
   /// Its time passes so many times as fast.
   double speed = 1;
   bool repeats = true;  ///< from its beginning when it is over
 
-  friend bool operator==(const background_load&, const background_load&) = default;
+  friend bool operator==(const trace_load&, const trace_load&) = default;
 };
 
+/// A recipe that goes on as long as the scenario does.
+struct recipe_background {
+  ageing_plan plan{};  ///< its peak and turnover do not matter
+  double pages_per_second = 0;
+
+  friend bool operator==(const recipe_background&, const recipe_background&) = default;
+};
+
+/// What else goes on.
+using background_load = std::variant<trace_load, recipe_background>;
+
+/// Steps of processes and of background load that a scenario may take under a policy: what a
+/// machine does in some minutes.
+inline constexpr std::uint64_t most_steps = 1'000'000'000;
+
 struct scenario {
-  std::string question{};  ///< that it is to answer
+  std::string question{};               ///< that it is to answer
+  std::string text{};                   ///< that it was read from
+  std::vector<std::string> settings{};  ///< instead of what the text says: `ageing.occupancy=0.8`
   machine_config machine{};
   std::optional<ageing_plan> ageing{};  ///< its seed is the machine's; none: it is not aged
   sim_duration duration{};              ///< of what the actors do; 0: there are none
