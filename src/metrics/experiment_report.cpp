@@ -114,23 +114,24 @@ std::string first_failure(const actor_result& a) {
 }
 
 std::string failures_html(const experiment_results& r) {
-  html_table table{{"Policy, actor", "ENOMEM", "EAGAIN", "SIGBUS", "no memory", "killed", "retried",
-                    "first (ms)", "came", "mapped", "pages used", "accesses"}};
+  html_table table{{"Policy, actor", "refused", "ended", "retried", "first (ms)", "ENOMEM",
+                    "EAGAIN", "SIGBUS", "no memory", "killed", "came", "mapped", "pages used",
+                    "accesses"}};
   for (const auto& p : r.policies) {
     table.section(fmt::format("{} ({})", p.name, p.design));
     for (const auto& a : p.actors) {
       const auto& c = a.counts;
-      table.row({a.name, grouped(c.no_memory_at_mmap), grouped(c.over_limit_at_mmap),
+      table.row({a.name, grouped(c.no_memory_at_mmap + c.over_limit_at_mmap),
+                 grouped(c.bus_errors + c.out_of_memory + c.killed), grouped(c.retried_faults),
+                 first_failure(a), grouped(c.no_memory_at_mmap), grouped(c.over_limit_at_mmap),
                  grouped(c.bus_errors), grouped(c.out_of_memory), grouped(c.killed),
-                 grouped(c.retried_faults), first_failure(a), grouped(c.processes),
-                 grouped(c.mappings), grouped(c.pages), grouped(c.accesses)});
+                 grouped(c.processes), grouped(c.mappings), grouped(c.pages), grouped(c.accesses)});
     }
   }
   return fmt::format(
       "<section>\n<h2>Who was refused, and how</h2>\n"
-      "<p>ENOMEM and EAGAIN are calls of mmap() that were refused. SIGBUS, no memory "
-      "(VM_FAULT_OOM) "
-      "and killed (by the OOM killer) are processes that ended; retried are faults "
+      "<p>Refused are calls of mmap(), with ENOMEM or EAGAIN. Ended are processes, by SIGBUS, for "
+      "want of memory (VM_FAULT_OOM), or killed by the OOM killer. Retried are faults "
       "that found no memory and were made again. First is when any of these first "
       "happened to one of them, from the beginning: the time to starvation.</p>\n{}</section>\n",
       table.html());
@@ -147,6 +148,8 @@ std::string costs_html(const experiment_results& r) {
                      "walks per access at the end"}};
   html_table first{{"Policy, actor (ns)", "faults", "p50", "p90", "p99", "p99.9", "most"}};
   html_table work{{"Policy (us)", "set up", "work"}};
+  std::vector<detail::html_bar> accesses;
+  std::vector<detail::html_bar> tails;
   for (const auto& p : r.policies) {
     map.row({p.name, grouped(p.at_end.mapped.k4), grouped(p.at_end.mapped.m2),
              grouped(p.at_end.mapped.g1), grouped(p.at_end.page_tables),
@@ -161,6 +164,10 @@ std::string costs_html(const experiment_results& r) {
       first.row({a.name, grouped(l.count), grouped(l.p50), grouped(l.p90), grouped(l.p99),
                  grouped(l.p999), grouped(l.most)});
     }
+    accesses.push_back({p.name, p.kernel_at_end.ns_per_access,
+                        fmt::format("{:.2f} ns", p.kernel_at_end.ns_per_access)});
+    tails.push_back({p.name, static_cast<double>(p.first_use.p99),
+                     fmt::format("{} ns", grouped(p.first_use.p99))});
     work.row({p.name, microseconds(p.set_up), microseconds(p.work)});
   }
   return fmt::format(
@@ -168,12 +175,16 @@ std::string costs_html(const experiment_results& r) {
       "<h3>Translations of the kernel</h3>\n<p>Random accesses to memory through the direct map, "
       "on "
       "one CPU: what misses of its TLB cost by the cost model. Absent pages count as if they were "
-      "present, in the mapping that they are in.</p>\n{}"
+      "present, in the mapping that they are in.</p>\n{}{}"
       "<h3>The first use of a page</h3>\n<p>The work of the fault by the cost model, which begins "
-      "where the CPU enters the kernel.</p>\n{}"
+      "where the CPU enters the kernel.</p>\n{}{}"
       "<h3>All work</h3>\n<p>By the cost model: to set the policy up, and then of all CPUs for "
       "processes and daemons until everybody had left.</p>\n{}</section>\n",
-      map.html(), kernel.html(), first.html(), work.html());
+      map.html(),
+      detail::html_bars("Translation of an access", "ns, on average, at the end", accesses),
+      kernel.html(),
+      detail::html_bars("First use of a page", "ns, 99th percentile, all actors together", tails),
+      first.html(), work.html());
 }
 
 std::string pictures_html(const experiment_results& r) {

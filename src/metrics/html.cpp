@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/html.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "metrics/report_style.hpp"
@@ -32,6 +34,21 @@ std::string html_escaped(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string html_bars(std::string_view title, std::string_view note,
+                      const std::vector<html_bar>& bars) {
+  double most = 0;
+  for (const auto& bar : bars) most = std::max(most, bar.value);
+  std::string rows;
+  for (const auto& [label, value, text] : bars) {
+    rows += fmt::format("<li><span>{}</span><i style=\"width:{:.1f}%\"></i><b>{}</b></li>\n",
+                        html_escaped(label), most > 0 ? 100 * value / most : 0, html_escaped(text));
+  }
+  return fmt::format(
+      "<figure>\n<figcaption><strong>{}</strong> {}</figcaption>\n<ul class=\"bars\">\n{}</ul>\n"
+      "</figure>\n",
+      html_escaped(title), html_escaped(note), rows);
 }
 
 html_table::html_table(const std::vector<std::string>& heading) : columns_{heading.size()} {

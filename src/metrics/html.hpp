@@ -18,6 +18,16 @@ namespace memsim::detail {
 [[nodiscard]] std::string page_start(std::string_view title, std::string_view beside);
 [[nodiscard]] std::string page_end();
 
+/// A bar of a chart, and the number that it stands for as it is shown.
+struct html_bar {
+  std::string label;
+  double value = 0;
+  std::string text;
+};
+/// Horizontal bars from 0 on, the largest as wide as there is room. All texts are escaped.
+[[nodiscard]] std::string html_bars(std::string_view title, std::string_view note,
+                                    const std::vector<html_bar>& bars);
+
 /// A table with a heading; the first cell of a row is its heading. All cells are escaped.
 class html_table {
  public:

@@ -185,8 +185,9 @@ std::string gnuplot_script(const chart& c, const time_series& series) {
   append_data(script, c, series);
   script += "plot ";
   for (std::size_t i = 0; i < c.lines.size(); ++i) {
-    fmt::format_to(out, "{}$data using 1:{} with lines linewidth 2 dashtype {} linecolor rgb '{}'",
-                   i == 0 ? "" : ", ", i + 2, i + 1, marker_hex(i + 1));
+    // There are five patterns; after them the lines are thick.
+    fmt::format_to(out, "{}$data using 1:{} with lines linewidth {} dashtype {} linecolor rgb '{}'",
+                   i == 0 ? "" : ", ", i + 2, i < 5 ? 2 : 4, i % 5 + 1, marker_hex(i + 1));
   }
   script += '\n';
   return script;

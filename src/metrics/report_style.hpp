@@ -70,6 +70,14 @@ figcaption strong { color: var(--ink); display: block; font-size: 1rem; }
 .line-6 { stroke: var(--line-6); }
 .line-7 { stroke: var(--line-7); stroke-dasharray: 7 4; }
 .line-8 { stroke: var(--line-8); stroke-dasharray: 2 3; }
+.key .line-6, .key .line-7, .key .line-8 { stroke-width: 4; }
+.bars { list-style: none; margin: .5rem 0 1rem; padding: 0; max-width: 46rem; font-size: .9rem; }
+.bars li { display: grid; grid-template-columns: 7.5rem 1fr 4.5rem; gap: .6rem;
+           align-items: center; }
+.bars span { overflow-wrap: anywhere; }
+.bars i { background: var(--line-1); height: .8rem; border-radius: .1rem; min-width: 1px; }
+.bars b { font-weight: 500; text-align: right; font-variant-numeric: tabular-nums; }
+pre { overflow-x: auto; font: .85rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; }
 .swatch { width: 3rem; height: .9rem; border-radius: .15rem; }
 
 .pair { display: grid; gap: 1.5rem 2rem;
@@ -98,13 +106,24 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; 
 dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media print {
-  :root { color-scheme: light; }
+  :root { color-scheme: light; --page: #ffffff; }
+  h2, h3 { break-after: avoid; }
+  p { break-inside: avoid; }
+  .bars i { print-color-adjust: exact; }
   body { max-width: none; padding: 0; font-size: .8rem; }
   .cards, figure, table { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; }
   .scroll { overflow: visible; }
+  th, td { padding: .15rem .35rem; }
 }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
+@media (max-width: 40rem) {
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .5rem; }
+  /* A shade at its edge says that there is more. */
+  .scroll { background:
+    linear-gradient(to left, var(--page) 70%, transparent) right / 2rem 100% no-repeat local,
+    linear-gradient(to left, var(--grid), transparent) right / 1rem 100% no-repeat scroll; }
+}
 )css";
 
 }  // namespace memsim::detail
