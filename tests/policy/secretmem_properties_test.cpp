@@ -7,9 +7,11 @@
 #include <map>
 #include <vector>
 
+#include <memsim/arch/merge_policy.hpp>
 #include <memsim/core/random.hpp>
 #include <memsim/machine.hpp>
 #include <memsim/policy/secretmem.hpp>
+#include <memsim/testing/fault_injection.hpp>
 #include <memsim/testing/invariants.hpp>
 #include <memsim/vm/virtual_memory.hpp>
 
@@ -28,28 +30,42 @@ std::uint64_t wanted_operations() {
   return text == nullptr ? 1'000'000 : std::strtoull(text, nullptr, 10);
 }
 
-machine_config small_machine() {
-  machine_config config{.memory = memory_map::x86_64(128_MiB), .profile = linux_6_1};
-  config.cma_areas = {{.base = pfn{64_MiB .frames()}, .count = 16_MiB .frames()}};
+/// With how much memory, and how often a request fails that need not.
+struct hardship {
+  bytes memory = 128_MiB;
+  double refused = 0;
+  const merge_policy* merging = nullptr;
+};
+
+machine_config small_machine(const hardship& in) {
+  machine_config config{.memory = memory_map::x86_64(in.memory), .profile = linux_6_1};
+  const auto half = in.memory.frames() / 2;
+  config.cma_areas = {{.base = pfn{half}, .count = half / 4}};
+  config.merging = in.merging;
   return config;
 }
 
 class random_secrets {
  public:
-  random_secrets(const secretmem_config& how, std::uint64_t seed)
-      : machine_{small_machine()},
+  random_secrets(const secretmem_config& how, std::uint64_t seed, const hardship& in = {})
+      : in_{in},
+        machine_{small_machine(in)},
         vm_{machine_.memory()},
         secrets_{vm_, machine_.map(), how},
-        random_{seed, "secretmem"} {
+        random_{seed, "secretmem"},
+        refuser_{memsim::testing::fault_injector::with_probability(in.refused, seed)} {
     before_ = free_memory();
-    if (how.reserves) secrets_.set_aside(ctx(), 3000);
+    if (how.reserves) secrets_.set_aside(ctx(), in.memory.frames() / 11);
   }
 
   void run(std::uint64_t operations) {
+    if (in_.refused > 0) machine_.memory().set_gate(&refuser_);
     for (std::uint64_t i = 0; i < operations; ++i) {
       step();
       if (i % 16 == 0) check();
     }
+    machine_.memory().set_gate(nullptr);
+    if (in_.refused > 0) CHECK(refuser_.refused() > 0);
     end();
   }
 
@@ -139,14 +155,19 @@ class random_secrets {
     const auto index = area->number_of(page);
     auto& known = contents_[file.id()];
     const bool is_there = file.page_at(index).has_value();
-    if (is_there) {
-      REQUIRE(process.read(ctx(), page) == known[index]);
-    }
+    // A page table may be wanting all the same.
+    const bool is_sure = is_there && (in_.refused == 0 || process.translate(page));
+    const auto found = process.read(ctx(), page);
+    if (is_sure) REQUIRE(found);
+    if (is_there && found) REQUIRE(found == known[index]);
+    if (!is_there && found) REQUIRE(found == 0);
     if (process.write(ctx(), page, ++content_)) {
       known[index] = content_;
     } else {
-      REQUIRE_FALSE(is_there);
+      REQUIRE_FALSE(is_sure);
+      if (!is_there && file.page_at(index)) known[index] = 0;
     }
+    if (found && !is_there && !known.contains(index)) known[index] = 0;
   }
 
   void exit(address_space*& process) { vm_.exit(ctx(), *std::exchange(process, nullptr)); }
@@ -154,7 +175,7 @@ class random_secrets {
   void check() {
     frame_count absent = 0;
     for (const auto& run : machine_.map().runs()) {
-      if (run.how.flags != default_mapping) absent += run.count;
+      if (!run.how.flags.has(mapping_flag::present)) absent += run.count;
     }
     REQUIRE(absent == secrets_.absent_pages());
     std::map<std::uint32_t, frame_count> charged;
@@ -164,7 +185,7 @@ class random_secrets {
       charged[file->user()] += file->pages();
       for (std::uint64_t i = 0; i < file->size(); ++i) {
         const auto page = file->page_at(i);
-        if (page) REQUIRE(machine_.map().at(*page)->flags != default_mapping);
+        if (page) REQUIRE_FALSE(machine_.map().at(*page)->flags.has(mapping_flag::present));
       }
     }
     REQUIRE(secrets_.counts().pages == pages);
@@ -192,18 +213,24 @@ class random_secrets {
       CHECK(secrets_.pool().reserved == 0);
       secrets_.set_aside(ctx(), 0);
     }
+    // What was stuck is tried again by the next file that ends.
+    auto& process = vm_.add_process({});
+    if (const auto last = secrets_.create(process)) (*last)->close(ctx());
+    vm_.exit(ctx(), process);
+    CHECK(secrets_.counts().stuck_pages == 0);
     CHECK(secrets_.counts().chunks == 0);
-    // Page tables of the direct map stay, and what waits in pageblocks that are absent.
-    const auto waiting =
-        secrets_.config().source == secretmem_source::unmapped_pool ? secrets_.absent_pages() : 0;
+    // Page tables of the direct map stay, and what waits in groups.
+    const auto waiting = secrets_.stranded_pages();
     CHECK(free_memory() + machine_.map().page_tables() + waiting == before_);
     CHECK(memsim::testing::check_invariants(machine_.memory()).empty());
   }
 
+  hardship in_;
   machine machine_;
   virtual_memory vm_;
   secretmem secrets_;
   random_stream random_;
+  memsim::testing::fault_injector refuser_;
   std::array<address_space*, most_processes> processes_{};
   std::array<open_file, most_files> files_{};
   std::map<std::uint32_t, std::map<std::uint64_t, std::uint64_t>> contents_;
@@ -218,6 +245,30 @@ TEST_CASE("what is secret is absent, and nothing else", "[secretmem][property]")
   for (std::size_t i = 0; i < presets.size(); ++i) {
     DYNAMIC_SECTION(presets[i].name) {
       random_secrets{presets[i], i + 1}.run(wanted_operations() / 10);
+    }
+  }
+}
+
+TEST_CASE("what is secret is absent, and nothing else, where requests fail",
+          "[secretmem][property]") {
+  auto designs = secretmem_presets();
+  auto by_page = secretmem_proposal;
+  by_page.name = "by_page";
+  by_page.unmaps_chunks = false;
+  designs.push_back(by_page);
+  for (const auto grouping : {unmapped_design::pageblock_type, unmapped_design::unmapped_cache}) {
+    auto grouped = secretmem_grouped;
+    grouped.name = to_text(grouping);
+    grouped.grouping = grouping;
+    designs.push_back(grouped);
+  }
+  const hardship in[] = {{.memory = 32_MiB, .refused = 0.05},
+                         {.memory = 32_MiB, .refused = 0.3, .merging = &merge_when_uniform}};
+  for (std::size_t i = 0; i < designs.size(); ++i) {
+    for (const auto& how : in) {
+      DYNAMIC_SECTION(designs[i].name << (how.merging == nullptr ? "" : ", merged")) {
+        random_secrets{designs[i], i + 1, how}.run(wanted_operations() / 50);
+      }
     }
   }
 }
