@@ -180,12 +180,10 @@ arrival = "20 ms"
 name = "greedy"
 memory = "secret"
 user = 1000
-size = "4 MiB"
-processes = 3
+size = "8 MiB"
 )");
   CHECK(actor_of(r.policies[0], "tenant").counts.pages == 1024);
-  // Of 8 MiB each of the three has a part.
-  CHECK(actor_of(r.policies[0], "greedy").counts.bus_errors == 3);
+  // He has all that a user may have, and keeps it.
   CHECK(actor_of(r.policies[0], "greedy").counts.pages == 2048);
 }
 
@@ -317,6 +315,15 @@ TEST_CASE("when everybody has left nothing is left", "[metrics][experiment]") {
   CHECK(last_sample(leaves.policies[0], "secret_pages") == 0);
 }
 
+TEST_CASE("what was split is whole again when everybody has left, if it is merged",
+          "[metrics][experiment]") {
+  const auto r = run(machine_of("64 MiB") +
+                     "merging = \"when_uniform\"\n[[policy]]\nname = \"p\"\nsecretmem = \"5_14\"\n"
+                     "[[actor]]\nname = \"a\"\nmemory = \"secret\"\nsize = \"64 KiB\"\n");
+  CHECK(r.policies[0].at_end.mapped != r.policies[0].at_start.mapped);
+  CHECK(r.policies[0].after_all.mapped == r.policies[0].at_start.mapped);
+}
+
 TEST_CASE("a trace goes on in the background at its speed", "[metrics][experiment]") {
   const auto directory = std::filesystem::temp_directory_path() / "memsim_background_test";
   std::filesystem::create_directory(directory);
@@ -350,6 +357,18 @@ TEST_CASE("a trace goes on in the background at its speed", "[metrics][experimen
   CHECK(taken("repeats = false\nspeed = 2\n", 6) == 2);
   CHECK(taken("repeats = false\nspeed = 0.5\n", 15) == 1);
   CHECK(taken("", 90) == 3);
+  // One that is freed, and one at the end, when the trace begins again.
+  std::ofstream{directory / "three.trace"}
+      << "a-1 [000] ..... 1.000000: mm_page_alloc: page=0x1 pfn=0x1000 order=4 migratetype=0 "
+         "gfp_flags=GFP_KERNEL\n"
+         "a-1 [000] ..... 1.010000: mm_page_free: page=0x1 pfn=0x1000 order=4\n"
+         "a-1 [000] ..... 1.020000: mm_page_alloc: page=0x1 pfn=0x3000 order=4 migratetype=0 "
+         "gfp_flags=GFP_KERNEL\n";
+  CHECK(taken("repeats = false\n", 5) == 1);
+  CHECK(taken("repeats = false\n", 15) == 0);
+  CHECK(taken("repeats = false\n", 25) == 1);
+  CHECK(taken("", 25) == 2);
+  CHECK(taken("", 35) == 1);
   auto fast = parse(base + "[background]\ntrace = \"" + (directory / "three.trace").string() +
                     "\"\nspeed = 1000\n");
   fast.duration = std::chrono::hours{10'000};

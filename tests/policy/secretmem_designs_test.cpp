@@ -446,6 +446,33 @@ TEST_CASE("a page that cannot be mapped again is kept until it can", "[secretmem
   CHECK(secrets.absent_pages() == 0);
 }
 
+// Likewise of a chunk whose pages leave one by one: as a whole it needs no table.
+TEST_CASE("a chunk is mapped again as a whole where its pages cannot be", "[secretmem]") {
+  auto config = machine_of(64_MiB);
+  config.merging = &merge_when_uniform;
+  machine m{config};
+  virtual_memory vm{m.memory()};
+  secretmem secrets{vm, m.map(), by_page()};
+  auto& ctx = m.cpu(0);
+  auto& process = vm.add_process({.memlock_limit = ~frame_count{0}});
+  auto& file = **secrets.create(process);
+  REQUIRE(file.resize(chunk));
+  const auto before = m.map().mapped();
+  const auto at = *process.mmap(ctx, chunk, {.source = &file, .with = sharing::shared_pages});
+  for (std::uint64_t i = 0; i < chunk; ++i) REQUIRE(process.write(ctx, at + i, 1));
+  REQUIRE(m.map().at(*file.page_at(0))->size == page_size::m2);
+  auto none = fault_injector::with_probability(1, 1);
+  m.memory().set_gate(&none);
+  file.close(ctx);
+  vm.exit(ctx, process);
+  CHECK(none.refused() > 0);
+  m.memory().set_gate(nullptr);
+  CHECK(secrets.absent_pages() == 0);
+  CHECK(secrets.counts().chunks == 0);
+  CHECK(m.map().mapped() == before);
+  for (const auto& run : m.map().runs()) CHECK(run.how.flags.has(mapping_flag::present));
+}
+
 TEST_CASE("a pool that is made smaller gives chunks back", "[secretmem]") {
   secret_machine s{secretmem_reserved, 256_MiB};
   CHECK(s.secrets.set_aside(s.ctx(), 10 * chunk) == 10 * chunk);

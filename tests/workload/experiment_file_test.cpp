@@ -215,7 +215,8 @@ jobs = 4
 }
 
 TEST_CASE("a setting names the policy or the actor that it is for", "[workload][experiment]") {
-  const auto two = smallest + "[[actor]]\nname = \"v1.5\"\nsize = \"4 KiB\"\n";
+  const auto two = smallest + "[[actor]]\nname = \"v1.5\"\nsize = \"4 KiB\"\n" +
+                   "[[actor]]\nname = \"tenant2\"\nsize = \"4 KiB\"\n";
   const auto with = [&](const std::string& key, const std::string& value) {
     const std::vector<scenario_setting> settings{{key, value}};
     return parse_scenario(two, "s.toml", settings);
@@ -224,6 +225,8 @@ TEST_CASE("a setting names the policy or the actor that it is for", "[workload][
   REQUIRE(larger);
   CHECK(larger->actors[0].size == 256);
   CHECK(larger->actors[1].size == 2);
+  REQUIRE(with("actor.tenant2.size", "8 KiB"));
+  CHECK(with("actor.tenant2.size", "8 KiB")->actors[2].size == 2);
   CHECK_FALSE(with("policy.one.secretmem", "v17"));
   CHECK(with("policy.one.secretmem", "\"5_14\"")->policies[0].secretmem.name == "5_14");
   CHECK_THAT(

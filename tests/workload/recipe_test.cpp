@@ -348,3 +348,29 @@ TEST_CASE("compaction brings an aged machine near what an oracle could reach",
     }
   }
 }
+
+TEST_CASE("a recipe that goes on keeps to its part of memory", "[workload][recipe]") {
+  const auto recipe = GENERATE(as<std::string>{}, "build_farm", "page_cache_churn",
+                               "network_server", "huge_page_churn", "order_mixed_churn");
+  INFO(recipe);
+  auto m = fresh(linux_6_12, 256_MiB);
+  recipe_load load{m, {.recipe = recipe, .occupancy = 0.3}};
+  const auto in_use = [&] {
+    const auto frames = measure(m.memory()).machine.frames;
+    return static_cast<double>(frames.movable + frames.unmovable) /
+           static_cast<double>(frames.memory);
+  };
+  const auto before = in_use();
+  frame_count allocated = 0;
+  double most = 0;
+  for (int turn = 0; allocated < 2 * 256_MiB .frames(); ++turn) {
+    const auto pages = load.turn();
+    REQUIRE(pages);
+    allocated += *pages;
+    if (turn % 64 == 0) most = std::max(most, in_use());
+  }
+  CHECK(most - before > 0.2);
+  CHECK(most - before < 0.36);
+  CHECK(load.counts().user_pages_allocated + load.counts().kernel_pages_allocated == allocated);
+  CHECK_THROWS_WITH((recipe_load{m, {.recipe = "farm"}}), ContainsSubstring("no recipe \"farm\""));
+}
