@@ -78,14 +78,6 @@ constexpr std::array columns{
                   }},
 };
 
-std::vector<series_column> series_columns() {
-  std::vector<series_column> series;
-  for (const auto& c : columns) {
-    series.push_back({std::string{c.name}, std::string{c.unit}, std::string{c.description}});
-  }
-  return series;
-}
-
 std::vector<double> sample(const sample_source& s) {
   std::vector<double> values;
   for (const auto& c : columns) values.push_back(c.value(s));
@@ -136,7 +128,7 @@ policy_result run_policy(machine& m, const scenario& s, const policy_choice& pol
   result.set_up = run.set_up();
   result.at_start = map_of(m);
   const sample_source now{m, run, s.actors.size()};
-  result.samples = time_series{series_columns()};
+  result.samples = time_series{experiment_columns()};
   const auto begin = m.sim().now();
   result.samples.add({}, sample(now));
   for (auto at = s.sample_interval; at < s.duration; at += s.sample_interval) {
@@ -169,6 +161,14 @@ policy_result run_policy(machine& m, const scenario& s, const policy_choice& pol
 }
 
 }  // namespace
+
+std::vector<series_column> experiment_columns() {
+  std::vector<series_column> series;
+  for (const auto& c : columns) {
+    series.push_back({std::string{c.name}, std::string{c.unit}, std::string{c.description}});
+  }
+  return series;
+}
 
 latency_summary summary_of(std::vector<std::uint64_t> durations) {
   std::ranges::sort(durations);

@@ -167,7 +167,13 @@ policy_result policy_from(const json& j) {
 
 // Rows of all policies, each with its name.
 void add_samples(experiment_results& r, const json& columns, std::string_view csv) {
-  for (auto& p : r.policies) p.samples = time_series{detail::columns_from(columns)};
+  const auto found = detail::columns_from(columns);
+  for (const auto& wanted : experiment_columns()) {
+    if (std::ranges::find(found, wanted.name, &series_column::name) == found.end()) {
+      throw_usage("no column \"{}\" of samples", wanted.name);
+    }
+  }
+  for (auto& p : r.policies) p.samples = time_series{found};
   detail::for_each_row(csv, [&](std::string_view line) {
     const auto comma = line.find(',');
     const auto name = line.substr(0, comma);

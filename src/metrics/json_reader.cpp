@@ -45,7 +45,9 @@ frame_totals frames_from(const json& j) {
 }
 
 large_blocks large_from(const json& j) {
-  return {.size = order{j.at("order").get<unsigned>()},
+  const auto size = j.at("order").get<unsigned>();
+  if (size > run_orders) throw_usage("blocks of order {}", size);
+  return {.size = order{size},
           .with_memory = j.at("with_memory"),
           .with_unmovable = j.at("with_unmovable"),
           .free_now = j.at("free_now"),
@@ -103,6 +105,7 @@ memory_measurement measurement_from(const json& j) {
 memory_picture picture_from(const json& j) {
   constexpr std::size_t most_cells = std::size_t{1} << 24;
   memory_picture picture{.pageblocks_per_cell = j.at("pageblocks_per_cell")};
+  if (picture.pageblocks_per_cell == 0) throw_usage("a picture with no pageblock to a cell");
   const auto text = j.at("cells").get<std::string>();
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -130,7 +133,11 @@ std::vector<series_column> columns_from(const json& j) {
 void add_csv_row(time_series& into, std::string_view line) {
   const auto time = take<double>(line);
   std::vector<double> values;
-  while (take_letter(line, ',')) values.push_back(take<double>(line));
+  while (take_letter(line, ',')) {
+    values.push_back(take<double>(line));
+    // Counts and shares; also what is no number is refused.
+    if (!(std::abs(values.back()) < 1e18)) throw_usage("{}: a number is wanted", values.back());
+  }
   if (!line.empty()) throw_usage("\"{}\": a comma is wanted", escaped(line, 80));
   into.add(seconds_from(time), values);
 }

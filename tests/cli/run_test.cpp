@@ -126,6 +126,13 @@ SCENARIO("a report is drawn anew", "[cli][report]") {
     auto json = nlohmann::json::parse(good);
     json["policies"][0]["memory_map"]["cells"] = "U1*99999999999";
     CHECK_THAT(refused(json.dump()), ContainsSubstring("a picture of more than"));
+    json = nlohmann::json::parse(good);
+    json["samples"].erase("stranded_pages");
+    CHECK_THAT(refused(json.dump()), ContainsSubstring("no column \"stranded_pages\" of samples"));
+    auto csv = scratch.read("out/samples.csv");
+    scratch.write("out/samples.csv", csv.replace(csv.rfind(',') + 1, 1, "nan"));
+    CHECK_THAT(refused(good), ContainsSubstring("nan: a number is wanted"));
+    json = nlohmann::json::parse(good);
     json["policies"] = nlohmann::json::array();
     CHECK_THAT(refused(json.dump()), ContainsSubstring("there are no policies"));
     scratch.write("out/samples.csv", "policy,time [s]\nother,0\n");

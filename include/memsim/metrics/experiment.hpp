@@ -95,6 +95,9 @@ struct policy_result {
   std::string background_error{};  ///< why the background load ended early; empty: it did not
 };
 
+/// The columns of policy_result::samples.
+[[nodiscard]] std::vector<series_column> experiment_columns();
+
 struct experiment_results {
   std::string question{};
   std::string command{};                ///< that makes the run again, if it was one
