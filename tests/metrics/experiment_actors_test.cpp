@@ -8,22 +8,13 @@
 #include <memsim/metrics/experiment.hpp>
 
 #include "catch.hpp"
+#include "metrics/experiment_runs.hpp"
 
 using namespace memsim;
+using test::parse_or_fail;
+using test::run_or_fail;
 
 namespace {
-
-scenario parse(const std::string& text) {
-  auto read = parse_scenario(text, "s.toml");
-  if (!read) FAIL(read.error().message());
-  return *read;
-}
-
-experiment_results run(const std::string& text) {
-  auto results = run_experiment(parse(text));
-  if (!results) FAIL(results.error().message());
-  return *results;
-}
 
 const actor_result& actor_of(const policy_result& p, const std::string& name) {
   const auto found = std::ranges::find(p.actors, name, &actor_result::name);
@@ -64,7 +55,7 @@ std::string machine_of(const std::string& memory, unsigned cpus = 2) {
 }  // namespace
 
 TEST_CASE("who is killed gives back his secret memory at once", "[metrics][experiment]") {
-  const auto r = run(machine_of("64 MiB") + R"(
+  const auto r = run_or_fail(machine_of("64 MiB") + R"(
 [[policy]]
 name = "merged"
 secretmem = "5_14"
@@ -87,7 +78,7 @@ interval = "9 ms"
 
 TEST_CASE("anonymous memory has its victims, too, and each is counted once",
           "[metrics][experiment]") {
-  const auto r = run(machine_of("64 MiB", 1) + R"(
+  const auto r = run_or_fail(machine_of("64 MiB", 1) + R"(
 [[policy]]
 name = "one"
 [[actor]]
@@ -124,7 +115,7 @@ lifetime = "30 ms"
 )";
   };
   SECTION("kills") {
-    const auto r = run(text("kills"));
+    const auto r = run_or_fail(text("kills"));
     check_counts(r.policies[0]);
     // The largest is not who has the chunks.
     CHECK(actor_of(r.policies[0], "bystander").counts.killed == 1);
@@ -132,7 +123,7 @@ lifetime = "30 ms"
     CHECK(actor_of(r.policies[0], "tenant").counts.pages >= 32);
   }
   SECTION("retries") {
-    const auto r = run(text("retries"));
+    const auto r = run_or_fail(text("retries"));
     check_counts(r.policies[0]);
     const auto& tenant = actor_of(r.policies[0], "tenant");
     CHECK(statistic_of(r.policies[0], "oom_kills") == 0);
@@ -146,7 +137,7 @@ lifetime = "30 ms"
 }
 
 TEST_CASE("to leave takes the leaver's time, and nobody else's", "[metrics][experiment]") {
-  const auto r = run(machine_of("512 MiB", 1) + R"(
+  const auto r = run_or_fail(machine_of("512 MiB", 1) + R"(
 [[policy]]
 name = "one"
 secretmem = "5_14"
@@ -167,7 +158,7 @@ arrival = "49 ms"
 }
 
 TEST_CASE("a user that an actor names is nobody else's", "[metrics][experiment]") {
-  const auto r = run(machine_of("64 MiB") + R"(
+  const auto r = run_or_fail(machine_of("64 MiB") + R"(
 [[policy]]
 name = "per-user"
 secretmem = "6_1"
@@ -188,7 +179,7 @@ size = "8 MiB"
 }
 
 TEST_CASE("a lifetime is over also for who is not done", "[metrics][experiment]") {
-  const auto r = run(machine_of("128 MiB") + R"(
+  const auto r = run_or_fail(machine_of("128 MiB") + R"(
 [[policy]]
 name = "one"
 secretmem = "5_14"
@@ -205,7 +196,7 @@ lifetime = "1 ms"
 }
 
 TEST_CASE("who is greedy stops when its time is over", "[metrics][experiment]") {
-  const auto r = run(machine_of("512 MiB") + R"(
+  const auto r = run_or_fail(machine_of("512 MiB") + R"(
 [[policy]]
 name = "one"
 [[actor]]
@@ -220,10 +211,11 @@ lifetime = "1 ms"
 
 TEST_CASE("accesses come at their rate", "[metrics][experiment]") {
   const auto accesses = [](const std::string& rate) {
-    const auto r = run(machine_of("64 MiB") +
-                       "[[policy]]\nname = \"one\"\n[[actor]]\nname = \"a\"\nsize = \"4 KiB\"\n"
-                       "accesses_per_second = " +
-                       rate + "\n");
+    const auto r =
+        run_or_fail(machine_of("64 MiB") +
+                    "[[policy]]\nname = \"one\"\n[[actor]]\nname = \"a\"\nsize = \"4 KiB\"\n"
+                    "accesses_per_second = " +
+                    rate + "\n");
     return actor_of(r.policies[0], "a").counts.accesses;
   };
   CHECK(accesses("1000") == 99);
@@ -235,10 +227,11 @@ TEST_CASE("accesses come at their rate", "[metrics][experiment]") {
 
 TEST_CASE("whoever may lock is not limited", "[metrics][experiment]") {
   const auto limits = [](const std::string& more) {
-    const auto r = run(machine_of("64 MiB") +
-                       "[[policy]]\nname = \"p\"\nsecretmem = \"5_14\"\n[[actor]]\nname = \"a\"\n"
-                       "memory = \"secret\"\nsize = \"64 KiB\"\nmemlock = 0\n" +
-                       more);
+    const auto r =
+        run_or_fail(machine_of("64 MiB") +
+                    "[[policy]]\nname = \"p\"\nsecretmem = \"5_14\"\n[[actor]]\nname = \"a\"\n"
+                    "memory = \"secret\"\nsize = \"64 KiB\"\nmemlock = 0\n" +
+                    more);
     check_counts(r.policies[0]);
     CHECK(statistic_of(r.policies[0], "secretmem_files") ==
           actor_of(r.policies[0], "a").counts.mappings);
@@ -249,7 +242,7 @@ TEST_CASE("whoever may lock is not limited", "[metrics][experiment]") {
 }
 
 TEST_CASE("huge pages are counted where they are", "[metrics][experiment]") {
-  const auto r = run(machine_of("64 MiB") + R"(
+  const auto r = run_or_fail(machine_of("64 MiB") + R"(
 [[policy]]
 name = "pool"
 huge_pages = 4
@@ -275,7 +268,7 @@ used = 0.9
 
 TEST_CASE("what the kernel's accesses cost does not depend on how much is hidden",
           "[metrics][experiment]") {
-  const auto r = run(machine_of("256 MiB") + R"(
+  const auto r = run_or_fail(machine_of("256 MiB") + R"(
 [[policy]]
 name = "grouped"
 secretmem = "grouped"
@@ -308,8 +301,8 @@ TEST_CASE("when everybody has left nothing is left", "[metrics][experiment]") {
   const auto base = machine_of("64 MiB") +
                     "[[policy]]\nname = \"p\"\nsecretmem = \"v16\"\nsecretmem_area = \"8 MiB\"\n"
                     "[[actor]]\nname = \"a\"\nmemory = \"secret\"\nsize = \"64 KiB\"\n";
-  const auto stays = run(base);
-  const auto leaves = run(base + "lifetime = \"50 ms\"\n");
+  const auto stays = run_or_fail(base);
+  const auto leaves = run_or_fail(base + "lifetime = \"50 ms\"\n");
   CHECK(stays.policies[0].after_all == leaves.policies[0].after_all);
   CHECK(last_sample(stays.policies[0], "secret_pages") == 16);
   CHECK(last_sample(leaves.policies[0], "secret_pages") == 0);
@@ -317,9 +310,10 @@ TEST_CASE("when everybody has left nothing is left", "[metrics][experiment]") {
 
 TEST_CASE("what was split is whole again when everybody has left, if it is merged",
           "[metrics][experiment]") {
-  const auto r = run(machine_of("64 MiB") +
-                     "merging = \"when_uniform\"\n[[policy]]\nname = \"p\"\nsecretmem = \"5_14\"\n"
-                     "[[actor]]\nname = \"a\"\nmemory = \"secret\"\nsize = \"64 KiB\"\n");
+  const auto r =
+      run_or_fail(machine_of("64 MiB") +
+                  "merging = \"when_uniform\"\n[[policy]]\nname = \"p\"\nsecretmem = \"5_14\"\n"
+                  "[[actor]]\nname = \"a\"\nmemory = \"secret\"\nsize = \"64 KiB\"\n");
   CHECK(r.policies[0].at_end.mapped != r.policies[0].at_start.mapped);
   CHECK(r.policies[0].after_all.mapped == r.policies[0].at_start.mapped);
 }
@@ -339,8 +333,8 @@ TEST_CASE("a trace goes on in the background at its speed", "[metrics][experimen
                     "[[policy]]\nname = \"p\"\n[[actor]]\nname = \"a\"\n"
                     "size = \"4 KiB\"\narrival = \"99 ms\"\n";
   const auto taken = [&](const std::string& more, std::size_t ms) {
-    auto s = parse(base + "[background]\ntrace = \"" + (directory / "three.trace").string() +
-                   "\"\n" + more);
+    auto s = parse_or_fail(base + "[background]\ntrace = \"" +
+                           (directory / "three.trace").string() + "\"\n" + more);
     REQUIRE(check_experiment(s));
     const auto r = run_experiment(s);
     REQUIRE(r);
@@ -369,8 +363,8 @@ TEST_CASE("a trace goes on in the background at its speed", "[metrics][experimen
   CHECK(taken("repeats = false\n", 25) == 1);
   CHECK(taken("", 25) == 2);
   CHECK(taken("", 35) == 1);
-  auto fast = parse(base + "[background]\ntrace = \"" + (directory / "three.trace").string() +
-                    "\"\nspeed = 1000\n");
+  auto fast = parse_or_fail(base + "[background]\ntrace = \"" +
+                            (directory / "three.trace").string() + "\"\nspeed = 1000\n");
   fast.duration = std::chrono::hours{10'000};
   CHECK_THAT(check_experiment(fast).error().message(),
              ContainsSubstring("3 events in 0.02 s, repeated at 1000 times their speed: allowed"));
@@ -378,7 +372,7 @@ TEST_CASE("a trace goes on in the background at its speed", "[metrics][experimen
 }
 
 TEST_CASE("results come back from their files", "[metrics][experiment]") {
-  auto r = run("question = \"what?\"\n" + machine_of("64 MiB") + R"(
+  auto r = run_or_fail("question = \"what?\"\n" + machine_of("64 MiB") + R"(
 [ageing]
 recipe = "order_mixed_churn"
 occupancy = 0.4
@@ -411,7 +405,7 @@ processes = 2
 
 TEST_CASE("a machine that there cannot be is no experiment", "[metrics][experiment]") {
   const auto complaint = [](const std::string& machine) {
-    const auto s = parse(
+    const auto s = parse_or_fail(
         "duration = \"1 ms\"\n[[policy]]\nname = \"p\"\n[[actor]]\nname = \"a\"\n"
         "size = \"4 KiB\"\n[machine]\n" +
         machine);

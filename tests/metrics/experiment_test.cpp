@@ -8,22 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "metrics/experiment_runs.hpp"
 
 using namespace memsim;
+using test::parse_or_fail;
+using test::run_or_fail;
 
 namespace {
-
-scenario parse(const std::string& text) {
-  auto read = parse_scenario(text, "s.toml");
-  if (!read) FAIL(read.error().message());
-  return *read;
-}
-
-experiment_results run(const std::string& text) {
-  auto results = run_experiment(parse(text));
-  if (!results) FAIL(results.error().message());
-  return *results;
-}
 
 const actor_counts& counts(const experiment_results& r, const std::string& policy,
                            const std::string& actor) {
@@ -54,7 +45,7 @@ TEST_CASE("durations are summed up by nearest rank", "[metrics][experiment]") {
 }
 
 TEST_CASE("actors come, use their memory, and go", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "merged"
 secretmem = "5_14"
@@ -120,16 +111,16 @@ lifetime = "30 ms"
 accesses = "hot"
 accesses_per_second = 1000
 )";
-  const auto r = run(text);
+  const auto r = run_or_fail(text);
   CHECK(r.policies[0].state == r.policies[1].state);
   CHECK(r.policies[0].samples == r.policies[1].samples);
   CHECK(r.policies[0].state != r.policies[2].state);
-  CHECK(json_of(r) == json_of(run(text)));
-  CHECK(csv_of(r) == csv_of(run(text)));
+  CHECK(json_of(r) == json_of(run_or_fail(text)));
+  CHECK(csv_of(r) == csv_of(run_or_fail(text)));
 }
 
 TEST_CASE("a reserved pool moves every failure to mmap", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "reserved"
 secretmem = "reserved"
@@ -154,7 +145,7 @@ processes = 8
 }
 
 TEST_CASE("a greedy actor maps until it is refused, and tries again", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "pool"
 secretmem = "6_1"
@@ -173,7 +164,7 @@ lifetime = "55 ms"
 }
 
 TEST_CASE("an experiment's results are JSON and CSV with units", "[metrics][experiment]") {
-  auto r = run("question = \"what?\"\n" + machine_of_64_mib + R"(
+  auto r = run_or_fail("question = \"what?\"\n" + machine_of_64_mib + R"(
 [[policy]]
 name = "one"
 [[policy]]
@@ -209,9 +200,9 @@ name = "tenant"
 processes = 40
 interval = { uniform = ["0 s", "1 ms"] }
 )";
-  const auto alike = run(base + "size = \"64 KiB\"\n");
+  const auto alike = run_or_fail(base + "size = \"64 KiB\"\n");
   CHECK(counts(alike, "one", "tenant").pages == 40 * 16);
-  const auto drawn = run(base + "size = { uniform = [\"4 KiB\", \"128 KiB\"] }\n");
+  const auto drawn = run_or_fail(base + "size = { uniform = [\"4 KiB\", \"128 KiB\"] }\n");
   const auto pages = counts(drawn, "one", "tenant").pages;
   CHECK(pages != 40 * 16);
   CHECK(pages > 40 * 10);  // 16.5 on average, with a deviation of 1.5
@@ -219,13 +210,13 @@ interval = { uniform = ["0 s", "1 ms"] }
   CHECK(drawn.policies[0].state != alike.policies[0].state);
   // Who lives for 1 ms makes a tenth of the accesses of who lives for 10.
   const auto use = "size = \"4 KiB\"\naccesses_per_second = 10000\n";
-  const auto brief = run(base + use + "lifetime = { exponential = \"1 ms\" }\n");
-  const auto longer = run(base + use + "lifetime = { exponential = \"10 ms\" }\n");
+  const auto brief = run_or_fail(base + use + "lifetime = { exponential = \"1 ms\" }\n");
+  const auto longer = run_or_fail(base + use + "lifetime = { exponential = \"10 ms\" }\n");
   CHECK(counts(brief, "one", "tenant").accesses * 5 < counts(longer, "one", "tenant").accesses);
 }
 
 TEST_CASE("huge pages are drawn whole", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "pool"
 huge_pages = 6
@@ -240,7 +231,7 @@ processes = 6
 }
 
 TEST_CASE("who was refused first, and when", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "pool"
 huge_pages = 3
@@ -259,7 +250,7 @@ size = "4 KiB"
 }
 
 TEST_CASE("who would come after the end does not", "[metrics][experiment]") {
-  const auto r = run(machine_of_64_mib + R"(
+  const auto r = run_or_fail(machine_of_64_mib + R"(
 [[policy]]
 name = "one"
 [[actor]]
@@ -289,8 +280,8 @@ size = "4 KiB"
   INFO(recipe);
   const auto text = base + "[background]\nrecipe = \"" + recipe +
                     "\"\noccupancy = 0.3\npages_per_second = 20_000\n";
-  const auto quiet = run(base);
-  const auto busy = run(text);
+  const auto quiet = run_or_fail(base);
+  const auto busy = run_or_fail(text);
   CHECK(busy.policies[0].background_error.empty());
   CHECK(free_at(quiet, 1) - free_at(quiet, 100) < 50);
   // A page in 50 us, a few at a time: 1980 in the 99 ms from the first sample to the last.
@@ -298,20 +289,20 @@ size = "4 KiB"
   CHECK(taken > 1500);
   CHECK(taken < 3500);
   CHECK(busy.policies[0].state != quiet.policies[0].state);
-  CHECK(json_of(busy) == json_of(run(text)));
+  CHECK(json_of(busy) == json_of(run_or_fail(text)));
 }
 
 TEST_CASE("what cannot be run is an error", "[metrics][experiment]") {
   scenario none;
   CHECK_THROWS_WITH(run_experiment(none), "0 policies and 0 actors: a scenario to be run has both");
   const auto base = machine_of_64_mib + "[[actor]]\nname = \"a\"\nsize = \"4 KiB\"\n";
-  const auto large = run_experiment(parse(
+  const auto large = run_experiment(parse_or_fail(
       base + "[[policy]]\nname = \"p\"\nsecretmem = \"v16\"\nsecretmem_area = \"128 MiB\"\n"));
   REQUIRE_FALSE(large);
   CHECK(large.error().code() == errc::inconsistent);
   CHECK_THAT(large.error().message(), ContainsSubstring("policy \"p\""));
   const auto missing = run_experiment(
-      parse(base + "[[policy]]\nname = \"p\"\n[background]\ntrace = \"none.trace\"\n"));
+      parse_or_fail(base + "[[policy]]\nname = \"p\"\n[background]\ntrace = \"none.trace\"\n"));
   REQUIRE_FALSE(missing);
   CHECK(missing.error().code() == errc::io);
   CHECK(missing.error().message() == "none.trace: cannot be read: No such file or directory");
