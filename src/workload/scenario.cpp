@@ -50,6 +50,16 @@ toml::table* find_named(toml::array& tables, std::string_view& key) {
   return nullptr;
 }
 
+std::vector<std::string> names_in(const toml::array& tables) {
+  std::vector<std::string> names;
+  for (const auto& node : tables) {
+    const auto* const table = node.as_table();
+    if (table == nullptr) continue;
+    names.push_back(escaped((*table)["name"].value_or<std::string>(""), shown_text));
+  }
+  return names;
+}
+
 /// Goes down the tables that a key names, and makes those that are missing. Of several `[[policy]]`
 /// the key says the name: `policy.merged.limit`.
 void apply(toml::table& top, const scenario_setting& setting) {
@@ -63,8 +73,8 @@ void apply(toml::table& top, const scenario_setting& setting) {
     if (auto* const array = node->as_array()) {
       table = find_named(*array, key);
       if (table == nullptr) {
-        throw_usage("{}: there is no [[{}]] whose name comes next",
-                    escaped(setting.key, shown_text), name);
+        throw_usage("{}: no [[{}]] is named so; there are {}", escaped(setting.key, shown_text),
+                    name, fmt::join(names_in(*array), ", "));
       }
     } else {
       table = node->as_table();

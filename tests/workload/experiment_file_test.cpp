@@ -229,11 +229,10 @@ TEST_CASE("a setting names the policy or the actor that it is for", "[workload][
   CHECK(with("actor.tenant2.size", "8 KiB")->actors[2].size == 2);
   CHECK_FALSE(with("policy.one.secretmem", "v17"));
   CHECK(with("policy.one.secretmem", "\"5_14\"")->policies[0].secretmem.name == "5_14");
-  CHECK_THAT(
-      with("policy.two.secretmem", "5_14").error().message(),
-      ContainsSubstring("policy.two.secretmem: there is no [[policy]] whose name comes next"));
+  CHECK_THAT(with("policy.two.secretmem", "5_14").error().message(),
+             ContainsSubstring("policy.two.secretmem: no [[policy]] is named so; there are one"));
   CHECK_THAT(with("actor.size", "8 KiB").error().message(),
-             ContainsSubstring("there is no [[actor]] whose name"));
+             ContainsSubstring("no [[actor]] is named so; there are tenant, v1.5, tenant2"));
 }
 
 TEST_CASE("a limit of locked memory is a size, or unlimited", "[workload][experiment]") {
