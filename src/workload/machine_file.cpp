@@ -35,8 +35,8 @@ memory_map read_memory(table_reader& top) {
     const auto* const found =
         std::ranges::find(kinds, kind, static_cast<std::string (*)(region_kind)>(&to_text));
     if (found == kinds.end()) {
-      region.complain_about("kind", "region.kind = \"{}\": allowed are ram, reserved, undescribed",
-                            escaped(kind, shown_text));
+      region.complain_about("kind", "{} = \"{}\": allowed are ram, reserved, undescribed",
+                            region.full("kind"), escaped(kind, shown_text));
     } else {
       r.kind = *found;
     }
@@ -55,7 +55,8 @@ cma_area read_cma_area(table_reader& table, const machine_config& config) {
       static_cast<unsigned>(table.number("order_per_bit", 0, 0, max_page_order.value()))};
   if (table.has("base")) {
     for (const std::string_view key : {"alignment", "limit"}) {
-      if (table.has(key)) table.complain_about(key, "{}: the area has a base already", key);
+      if (table.has(key))
+        table.complain_about(key, "{}: the area has a base already", table.full(key));
     }
     return {pfn{table.frames("base", 0)}, count, per_bit};
   }
@@ -63,7 +64,8 @@ cma_area read_cma_area(table_reader& table, const machine_config& config) {
   if (table.has("alignment")) {
     const auto frames = table.frames("alignment", 1);
     if (!std::has_single_bit(frames)) {
-      table.complain_about("alignment", "cma.alignment: {} frames are no power of two", frames);
+      table.complain_about("alignment", "{}: {} frames are no power of two",
+                           table.full("alignment"), frames);
     }
     wanted.alignment = order{static_cast<unsigned>(std::bit_width(frames)) - 1};
   }
@@ -71,9 +73,9 @@ cma_area read_cma_area(table_reader& table, const machine_config& config) {
   try {
     const auto placed = place_cma_area(config.memory, wanted, config.cma_areas);
     if (placed) return *placed;
-    table.complain_about("size", "{}", placed.error());
+    table.complain_about("size", "{}: {}", table.full("size"), placed.error());
   } catch (const usage_error& e) {
-    table.complain_about("size", "{}", e.what());
+    table.complain_about("size", "{}: {}", table.full("size"), e.what());
   }
   return {pfn{0}, count, per_bit};
 }
@@ -117,7 +119,8 @@ page_size size_named(table_reader& table, std::string_view key, page_size otherw
   for (const auto size : all_page_sizes) {
     if (to_text(size) == word) return size;
   }
-  table.complain_about(key, "{} = \"{}\": allowed are 1G, 2M, 4K", key, escaped(word, shown_text));
+  table.complain_about(key, "{} = \"{}\": allowed are 1G, 2M, 4K", table.full(key),
+                       escaped(word, shown_text));
   return otherwise;
 }
 
@@ -144,13 +147,13 @@ machine_config detail::read_machine_config(table_reader& top, std::string_view f
   if (auto cpu = find_cpu(top.word("cpu", config.cpu.name))) {
     config.cpu = std::move(*cpu);
   } else {
-    top.complain_about("cpu", "cpu: {}", cpu.error());
+    top.complain_about("cpu", "{}: {}", top.full("cpu"), cpu.error());
   }
   const auto profile = find_profile(top.word("profile", config.profile.name));
   if (profile) {
     config.profile = *profile;
   } else {
-    top.complain_about("profile", "profile: {}", profile.error());
+    top.complain_about("profile", "{}: {}", top.full("profile"), profile.error());
   }
   if (top.has("movable_zone")) config.movable_zone = top.frames("movable_zone", 0);
   top.tables("cma",

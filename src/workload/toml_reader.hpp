@@ -107,6 +107,10 @@ class table_reader {
     }
   }
 
+  /// The key with its tables.
+  [[nodiscard]] std::string full(std::string_view key) const {
+    return path_.empty() ? std::string{key} : fmt::format("{}.{}", path_, key);
+  }
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
   /// Whether anything did not fit so far.
   [[nodiscard]] bool has_problem() const { return problem_.has_value(); }
@@ -344,10 +348,6 @@ class table_reader {
     }
     return is_uniform ? distribution::uniform(*least, *most)
                       : distribution::log_uniform(*least, *most);
-  }
-
-  [[nodiscard]] std::string full(std::string_view key) const {
-    return path_.empty() ? std::string{key} : fmt::format("{}.{}", path_, key);
   }
 
   static std::string text_of(const toml::node& node) {

@@ -146,11 +146,12 @@ TEST_CASE("a machine has its memory described one way", "[workload]") {
   CHECK_THAT(complaint("memory = \"1 GiB\"\ncma = [1]"), ContainsSubstring("tables [[cma]]"));
   const std::string area = "memory = \"1 GiB\"\n[[cma]]\nsize = \"64 MiB\"\n";
   CHECK_THAT(complaint(area + "base = 0\nlimit = \"1 GiB\""),
-             ContainsSubstring("m.toml:5: limit: the area has a base already"));
+             ContainsSubstring("m.toml:5: cma.limit: the area has a base already"));
   CHECK_THAT(complaint(area + "alignment = \"12 MiB\""),
              ContainsSubstring("m.toml:4: cma.alignment: 3072 frames are no power of two"));
   CHECK_THAT(complaint(area + "limit = \"32 MiB\""),
-             ContainsSubstring("m.toml:3: no 16384 frames of RAM aligned to 512 below frame 8192"));
+             ContainsSubstring(
+                 "m.toml:3: cma.size: no 16384 frames of RAM aligned to 512 below frame 8192"));
   CHECK_THAT(complaint("memory = \"1 GiB\"\ntuning = 1"), ContainsSubstring("a table [tuning]"));
   CHECK_THAT(complaint("[[region]]\nstart = 0"), ContainsSubstring("no \"region.size\""));
   CHECK_THAT(complaint("[[region]]\nstart = 0\nsize = 8192\n[[region]]\nstart = 4096\nsize = 4096"),
