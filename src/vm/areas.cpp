@@ -2,6 +2,7 @@
 // Areas of an address space: made, split, merged and changed.
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 
 #include <memsim/vm/user_tlbs.hpp>
 #include <memsim/vm/virtual_memory.hpp>
@@ -233,11 +234,14 @@ std::expected<void, error> address_space::munmap(context& ctx, vpn first, frame_
     auto& source = *at->source;
     source.unmap(ctx, {*this, *at});
     remove_area(*at);
-    const bool is_unused = &source != &vm_->anonymous_ && source.mappings().empty();
-    if (is_unused && &source != goes_on) left.push_back(&source);
+    if (&source == &vm_->anonymous_ || &source == goes_on) continue;
+    if (std::ranges::find(left, &source) == left.end()) left.push_back(&source);
   }
   trim_tables(ctx, first);
-  for (auto* const source : left) source->unused(ctx);
+  // Linux gives up its references to files when it returns to the process, the last one first.
+  for (auto* const source : left | std::views::reverse) {
+    if (source->mappings().empty()) source->unused(ctx);
+  }
   return {};
 }
 

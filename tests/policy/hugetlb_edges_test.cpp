@@ -149,6 +149,32 @@ TEST_CASE("an area that was cut is robbed after its equals", "[hugetlb]") {
   CHECK(child.read(m.ctx, second).has_value() == !is_cut);
 }
 
+// Which of two files without a name ends first shows in the limits of their mount.
+TEST_CASE("files that end together end in the reverse order of their addresses", "[hugetlb]") {
+  const bool is_small_first = GENERATE(true, false);
+  hugetlb_machine m{10};
+  auto* const mount = *m.pool.mount(m.ctx, {.most = 6, .least = 4});
+  auto& process = m.vm.add_process();
+  const auto map = [&](const std::string& name, std::uint64_t pages) {
+    REQUIRE(process.mmap(m.ctx, pages * huge, shared(*mount->create(name))));
+  };
+  if (is_small_first) {
+    map("small", 1);
+    map("large", 3);
+  } else {
+    map("large", 3);
+    map("small", 1);
+  }
+  REQUIRE((*mount->create("kept"))->allocate_range(m.ctx, 0, 2 * huge));
+  REQUIRE(mount->unlink(m.ctx, "small"));
+  REQUIRE(mount->unlink(m.ctx, "large"));
+  CHECK(m.counts() == are{10, 8, 4, 0});
+  m.vm.exit(m.ctx, process);
+  // Three given back of six are kept below the least, and then one more; or one first, which is
+  // not.
+  CHECK(m.counts() == are{10, 8, is_small_first ? 4u : 3u, 0});
+}
+
 TEST_CASE("a hole goes through private copies, and to the end of the file", "[hugetlb]") {
   hugetlb_machine m{8};
   auto* const file = *(*m.pool.mount(m.ctx))->create("a");
