@@ -35,6 +35,8 @@
 #include <toml++/toml.h>
 #pragma GCC diagnostic pop
 
+#include <boost/locale/utf.hpp>
+
 #include <memsim/core/error.hpp>
 #include <memsim/core/text.hpp>
 #include <memsim/core/types.hpp>
@@ -368,9 +370,9 @@ class table_reader {
 };
 
 // The text as toml++ 3.3 can be given it: it reaches a __builtin_unreachable() on some characters
-// outside of strings, and follows dotted keys into one table after another until the stack is full.
-// Outside of strings a question mark stands for what is not ASCII; TOML has such only in comments.
-// A byte order mark at the beginning is left out.
+// that are not ASCII, and follows dotted keys into one table after another until the stack is full.
+// Such characters are escaped in strings; elsewhere, where TOML has them only in comments, a
+// question mark stands for each of their bytes. A byte order mark at the beginning is left out.
 class toml_text {
  public:
   explicit toml_text(std::string_view text) : rest_{text} {
@@ -405,14 +407,41 @@ class toml_text {
       if (!is_long && rest_[at] == '\n') break;
       at += quote == '"' && rest_[at] == '\\' ? 2 : 1;
     }
+    const bool has_end = rest_.substr(std::min(at, rest_.size())).starts_with(end);
     at = std::min(at + end.size(), rest_.size());
-    result_ += rest_.substr(0, at);
+    const auto found = rest_.substr(0, at);
+    if (!has_end || std::ranges::all_of(found, is_ascii)) return take_plain(at);
+    add_escaped(found.substr(end.size(), found.size() - 2 * end.size()), quote, is_long);
     rest_.remove_prefix(at);
+  }
+
+  static bool is_ascii(char c) { return static_cast<unsigned char>(c) < 128; }
+
+  // What is between the quotes, as a string with escapes, whatever it was.
+  void add_escaped(std::string_view inside, char quote, bool is_long) {
+    using utf8 = boost::locale::utf::utf_traits<char>;
+    const bool is_literal = quote == '\'';
+    const std::string_view quotes = is_long ? "\"\"\"" : "\"";
+    result_ += quotes;
+    for (const char* at = inside.data(); at != inside.data() + inside.size();) {
+      const auto point = utf8::decode(at, inside.data() + inside.size());
+      if (point == boost::locale::utf::illegal || point == boost::locale::utf::incomplete) {
+        throw std::runtime_error{"a text that is not UTF-8"};
+      }
+      if (point > 127) {
+        result_ += fmt::format("\\U{:08X}", point);
+      } else {
+        const char c = static_cast<char>(point);
+        if (is_literal && (c == '"' || c == '\\')) result_ += '\\';
+        result_ += c;
+      }
+    }
+    result_ += quotes;
   }
 
   void take_plain(std::size_t count) {
     for (const char c : rest_.substr(0, count)) {
-      result_ += static_cast<unsigned char>(c) > 127 ? '?' : c;
+      result_ += is_ascii(c) ? c : '?';
     }
     rest_.remove_prefix(count);
   }

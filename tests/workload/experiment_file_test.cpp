@@ -352,7 +352,14 @@ TEST_CASE("a scenario may be of any characters, in texts and comments", "[worklo
   CHECK(parse("question = \"\"\"a\"\" " + question + "\"\"\"\n" + smallest).question ==
         "a\"\" " + question);
   CHECK_THAT(complaint("qu\u00e4stion = 1\n" + smallest), ContainsSubstring("dir/s.toml:1: "));
-  CHECK_THAT(complaint("question = \"\xff\"\n" + smallest), ContainsSubstring("dir/s.toml:1: "));
+  CHECK_THAT(complaint("question = \"\xff\"\n" + smallest),
+             ContainsSubstring("dir/s.toml: a text that is not UTF-8"));
+  CHECK(parse("question = 'a \\ \"" + question + "'\n" + smallest).question ==
+        "a \\ \"" + question);
+  CHECK(parse("question = \'\'\'a ' \"" + question + "\'\'\'\n" + smallest).question ==
+        "a ' \"" + question);
+  // A string without an end, and a character after it that is in none.
+  CHECK_THAT(complaint("a = 7\"7\ncpus = \"\u00fc"), ContainsSubstring("dir/s.toml:1: "));
   // What it was read from is kept.
   CHECK(parse(smallest).text == smallest);
 }
