@@ -2,6 +2,7 @@
 // The parser of scenario files.
 #include <memsim/workload/scenario.hpp>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <map>
@@ -21,8 +22,22 @@ namespace {
 using detail::shown_text;
 using detail::table_reader;
 
+/// Names of kernels look like numbers: 5_14 is one, and 50_000 is none.
+bool is_name_of_digits(std::string_view value) {
+  if (value.find_first_not_of("0123456789_") != std::string_view::npos) return false;
+  for (auto at = value.find('_'); at != std::string_view::npos; at = value.find('_')) {
+    value.remove_prefix(at + 1);
+    if (std::min(value.find('_'), value.size()) != 3) return true;
+  }
+  return false;
+}
+
 /// One value of TOML, or a text that needs no quotes.
 void insert_value(toml::table& table, std::string_view key, std::string_view value) {
+  if (is_name_of_digits(value)) {
+    table.insert_or_assign(key, value);
+    return;
+  }
   try {
     const auto parsed = toml::parse(fmt::format("value = {}", detail::toml_text{value}.text()));
     if (const auto* node = parsed.get("value"); node != nullptr && parsed.size() == 1) {

@@ -228,7 +228,9 @@ TEST_CASE("a setting names the policy or the actor that it is for", "[workload][
   REQUIRE(with("actor.tenant2.size", "8 KiB"));
   CHECK(with("actor.tenant2.size", "8 KiB")->actors[2].size == 2);
   CHECK_FALSE(with("policy.one.secretmem", "v17"));
-  CHECK(with("policy.one.secretmem", "\"5_14\"")->policies[0].secretmem.name == "5_14");
+  // 5_14 is a name, 1_000 a number.
+  CHECK(with("actor.tenant.processes", "1_000")->actors[0].processes == 1000);
+  CHECK(with("policy.one.secretmem", "5_14")->policies[0].secretmem.name == "5_14");
   CHECK_THAT(with("policy.two.secretmem", "5_14").error().message(),
              ContainsSubstring("policy.two.secretmem: no [[policy]] is named so; there are one"));
   CHECK_THAT(with("actor.size", "8 KiB").error().message(),
