@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "run_program.hpp"
 #include "temporary_directory.hpp"
 
 using namespace memsim;
@@ -72,6 +73,12 @@ SCENARIO("the recorded trace is replayed on its captured machine", "[cli]") {
     std::ranges::sort(names);
     CHECK(names == std::vector<std::string>{"buddyinfo", "pagetypeinfo", "report.html",
                                             "results.json", "samples.csv"});
+  }
+  THEN("the report can be drawn anew from the results alone") {
+    const auto page = scratch.read("a/b/report.html");
+    scratch.write("a/b/report.html", "");
+    CHECK(memsim::test::run_program(scratch, "report a/b").out == "Written to a/b: report.html\n");
+    CHECK(scratch.read("a/b/report.html") == page);
   }
   THEN("results.json says how the run was made and what came out") {
     const auto results = nlohmann::json::parse(scratch.read("a/b/results.json"));

@@ -83,7 +83,8 @@ struct policy_result {
   std::vector<actor_result> actors{};
   latency_summary first_use{};  ///< of a page, of whatever actor
   sim_duration set_up{};        ///< what it took to set the policy up
-  /// What all CPUs did for processes and daemons, until everybody had left.
+  /// What all CPUs did for processes, daemons and a recipe in the background, until everybody had
+  /// left.
   sim_duration work{};
   translation_cost kernel_at_start{};
   translation_cost kernel_at_end{};
